@@ -1,0 +1,155 @@
+/** Status codes of gRPC that Keyturn answers with (google.rpc.Code). */
+export const grpcCodes = {
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const;
+
+export type GrpcCode = keyof typeof grpcCodes;
+
+/** How each gRPC code is answered over HTTP, as ZITADEL's gateway does (FAILED_PRECONDITION is 400, not 412). */
+const httpStatusOfGrpcCode: Record<GrpcCode, number> = {
+  CANCELLED: 499,
+  UNKNOWN: 500,
+  INVALID_ARGUMENT: 400,
+  NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
+  PERMISSION_DENIED: 403,
+  RESOURCE_EXHAUSTED: 429,
+  FAILED_PRECONDITION: 400,
+  UNIMPLEMENTED: 501,
+  INTERNAL: 500,
+  UNAVAILABLE: 503,
+  UNAUTHENTICATED: 401,
+};
+
+interface ErrorDefinition {
+  readonly grpc: GrpcCode;
+  /** ZITADEL's id of the place that throws it, or one of our own with the prefix `KEYTURN-`. Absent: a plain status. */
+  readonly id?: string;
+  readonly text: string;
+  /** Only where HTTP has a status that says more than the gRPC code's. */
+  readonly http?: number;
+}
+
+/** Every error that the management API answers. `docs/errors.md` shows this table; a test holds the two together. */
+export const errorTable = {
+  AUTH_HEADER_MISSING: { grpc: 'UNAUTHENTICATED', text: 'auth header missing' },
+  AUTH_HEADER_INVALID: { grpc: 'UNAUTHENTICATED', id: 'AUTH-toLo1', text: 'invalid auth header' },
+  TOKEN_INVALID: { grpc: 'UNAUTHENTICATED', id: 'AUTH-7fs1e', text: 'Errors.Token.Invalid' },
+  ORGANIZATION_UNKNOWN: { grpc: 'PERMISSION_DENIED', id: 'AUTH-Bs7Ds', text: "Organisation doesn't exist" },
+  MEMBERSHIP_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'AUTHZ-cdgFk', text: 'membership not found' },
+  PERMISSION_MISSING: { grpc: 'PERMISSION_DENIED', id: 'AUTH-5mWD2', text: 'No matching permissions found' },
+
+  ROUTE_NOT_FOUND: { grpc: 'NOT_FOUND', text: 'Not Found' },
+  METHOD_NOT_ALLOWED: { grpc: 'UNIMPLEMENTED', http: 405, text: 'Method Not Allowed' },
+  REQUEST_UNREADABLE: { grpc: 'INVALID_ARGUMENT', text: 'request body is not readable' },
+  CONTENT_TYPE_UNSUPPORTED: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 415,
+    text: 'content type is not supported, send application/json',
+  },
+  REQUEST_TOO_LARGE: { grpc: 'RESOURCE_EXHAUSTED', http: 413, text: 'request body is too large' },
+  FIELD_INVALID: { grpc: 'INVALID_ARGUMENT', text: 'invalid field' },
+  INTERNAL: { grpc: 'INTERNAL', text: 'internal error' },
+  STOPPING: { grpc: 'UNAVAILABLE', id: 'KEYTURN-St0pp', text: 'The service is stopping, try again' },
+  CONTENDED: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-C0ntd',
+    text: 'Too many concurrent changes of the same object, try again',
+  },
+  READ_MODEL_BEHIND: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-Behnd',
+    text: 'The change is stored, but the read model has not caught up with it yet',
+  },
+
+  USER_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'QUERY-Dfbg2', text: 'User could not be found' },
+  USER_ALREADY_EXISTS: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'COMMAND-k2una',
+    text: 'Errors.User.AlreadyExisting',
+  },
+  USER_NAME_TAKEN: { grpc: 'ALREADY_EXISTS', id: 'V3-DKcYh', text: 'User already exists' },
+  USER_NAME_EMPTY: { grpc: 'INVALID_ARGUMENT', id: 'COMMAND-bm9Ds', text: 'Userdata is invalid' },
+  USER_DISPLAY_NAME_EMPTY: { grpc: 'INVALID_ARGUMENT', id: 'COMMAND-bs9Ds', text: 'Userdata is invalid' },
+  USER_NOT_CHANGED: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-2n8vs', text: 'Errors.User.NotChanged' },
+  USER_NAME_NOT_CHANGED: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-6m9gs', text: 'Username not changed' },
+  USER_ALREADY_INACTIVE: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-5M0sf', text: 'User already inactive' },
+  USER_NOT_INACTIVE: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-6M0sf', text: 'User is not inactive' },
+  USER_NOT_ACTIVE: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'COMMAND-3NN8v',
+    text: 'User is not active or initial',
+  },
+  USER_NOT_LOCKED: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-4M0ds', text: 'User is not locked' },
+  SECRET_NOT_EXISTING: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-coi82n', text: "Secret doesn't exist" },
+
+  ORGANIZATION_NAME_EMPTY: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-0rgNm',
+    text: 'Organisation name is empty',
+  },
+  ORGANIZATION_ALREADY_EXISTS: {
+    grpc: 'ALREADY_EXISTS',
+    id: 'KEYTURN-0rgEx',
+    text: 'Organisation already exists',
+  },
+  ORGANIZATION_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'KEYTURN-0rgNf', text: 'Organisation could not be found' },
+  INSTANCE_ALREADY_SET_UP: {
+    grpc: 'ALREADY_EXISTS',
+    id: 'KEYTURN-1nsEx',
+    text: 'Instance is already set up',
+  },
+  INSTANCE_NOT_SET_UP: { grpc: 'FAILED_PRECONDITION', id: 'KEYTURN-1nsNs', text: 'Instance is not set up' },
+  SIGNING_KEY_ALREADY_EXISTS: {
+    grpc: 'ALREADY_EXISTS',
+    id: 'KEYTURN-KeyEx',
+    text: 'Signing key already exists',
+  },
+  MEMBER_ROLES_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-MbrRl',
+    text: 'Roles of the member are invalid',
+  },
+  MEMBER_ALREADY_EXISTS: { grpc: 'ALREADY_EXISTS', id: 'KEYTURN-MbrEx', text: 'Member already exists' },
+  MEMBER_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'KEYTURN-MbrNf', text: 'Member could not be found' },
+  MEMBER_NOT_CHANGED: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-MbrNc',
+    text: 'Roles of the member not changed',
+  },
+} as const satisfies Record<string, ErrorDefinition>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** An error that a caller may see. `code` is stable; `text` names what is wrong and never holds a secret. */
+export class KeyturnError extends Error {
+  override readonly name = 'KeyturnError';
+  readonly code: ErrorCode;
+  readonly grpcCode: GrpcCode;
+  readonly httpStatus: number;
+  readonly id: string | undefined;
+  readonly text: string;
+
+  /** @param options.text replaces the table's text where the error names what exactly is wrong. */
+  constructor(code: ErrorCode, options: { text?: string; cause?: unknown } = {}) {
+    const definition: ErrorDefinition = errorTable[code];
+    const text = options.text ?? definition.text;
+    super(definition.id === undefined ? text : `${text} (${definition.id})`, { cause: options.cause });
+    this.code = code;
+    this.grpcCode = definition.grpc;
+    this.httpStatus = definition.http ?? httpStatusOfGrpcCode[definition.grpc];
+    this.id = definition.id;
+    this.text = text;
+  }
+}

@@ -1,0 +1,151 @@
+import type { Decider } from '../decider.ts';
+import { KeyturnError } from '../errors.ts';
+import { normalizeUserName } from '../user-name/normalize.ts';
+import type { AccessTokenType, MachineUserEvent } from './events.ts';
+import { type ExistingMachineUser, evolve, exists, type MachineUserState } from './state.ts';
+
+interface MachineUserProfile {
+  readonly name: string;
+  readonly description: string;
+  readonly accessTokenType: AccessTokenType;
+}
+
+/** Every command names the organization that it acts in: a machine user of another one looks unknown. */
+interface InOrganization {
+  readonly organizationId: string;
+}
+
+export type MachineUserCommand = InOrganization &
+  (
+    | ({ readonly type: 'AddMachineUser'; readonly userName: string } & MachineUserProfile)
+    /** Replaces the whole profile, as ZITADEL's UpdateMachine does. */
+    | ({ readonly type: 'ChangeMachineUser' } & MachineUserProfile)
+    | { readonly type: 'ChangeUserName'; readonly userName: string }
+    | { readonly type: 'LapseUserNameClaim'; readonly userName: string }
+    | { readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string }
+    | { readonly type: 'RehashSecret'; readonly secretId: string; readonly hashedSecret: string }
+    | { readonly type: 'RemoveSecret' }
+    | { readonly type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove' }
+  );
+
+type CommandOn<Type extends MachineUserCommand['type']> = Extract<
+  MachineUserCommand,
+  { readonly type: Type }
+>;
+
+export const machineUserDecider: Decider<MachineUserCommand, MachineUserEvent, MachineUserState> = {
+  initialState: { status: 'absent' },
+  evolve,
+  decide(command, state) {
+    if (command.type === 'AddMachineUser') return add(command, state);
+    if (command.type === 'LapseUserNameClaim') return lapseUserNameClaim(command, state);
+    if (!exists(state) || state.organizationId !== command.organizationId) {
+      throw new KeyturnError('USER_NOT_FOUND');
+    }
+    return decideOnExisting(command, state);
+  },
+};
+
+function decideOnExisting(
+  command: Exclude<MachineUserCommand, CommandOn<'AddMachineUser'> | CommandOn<'LapseUserNameClaim'>>,
+  user: ExistingMachineUser,
+): MachineUserEvent[] {
+  switch (command.type) {
+    case 'ChangeMachineUser':
+      return change(command, user);
+    case 'ChangeUserName':
+      return changeUserName(command, user);
+    case 'SetSecret':
+      return setSecret(command, user);
+    case 'RehashSecret':
+      return rehashSecret(command, user);
+    case 'RemoveSecret':
+      return removeSecret(user);
+    case 'Deactivate':
+      if (user.status === 'inactive') throw new KeyturnError('USER_ALREADY_INACTIVE');
+      return [{ type: 'MachineUserDeactivated', data: {} }];
+    case 'Reactivate':
+      if (user.status !== 'inactive') throw new KeyturnError('USER_NOT_INACTIVE');
+      return [{ type: 'MachineUserReactivated', data: {} }];
+    case 'Lock':
+      if (user.status !== 'active') throw new KeyturnError('USER_NOT_ACTIVE');
+      return [{ type: 'MachineUserLocked', data: {} }];
+    case 'Unlock':
+      if (user.status !== 'locked') throw new KeyturnError('USER_NOT_LOCKED');
+      return [{ type: 'MachineUserUnlocked', data: {} }];
+    case 'Remove':
+      return [{ type: 'MachineUserRemoved', data: {} }];
+  }
+}
+
+function add(command: CommandOn<'AddMachineUser'>, state: MachineUserState): MachineUserEvent[] {
+  const { organizationId, userName, name, description, accessTokenType } = command;
+  if (normalizeUserName(userName) === '') throw new KeyturnError('USER_NAME_EMPTY');
+  if (name.trim() === '') throw new KeyturnError('USER_DISPLAY_NAME_EMPTY');
+  if (state.status !== 'absent') throw new KeyturnError('USER_ALREADY_EXISTS');
+  return [
+    {
+      type: 'MachineUserAdded',
+      data: { organizationId, userName: userName.trim(), name, description, accessTokenType },
+    },
+  ];
+}
+
+function change(command: CommandOn<'ChangeMachineUser'>, user: ExistingMachineUser): MachineUserEvent[] {
+  if (command.name.trim() === '') throw new KeyturnError('USER_DISPLAY_NAME_EMPTY');
+  const changed = {
+    ...(command.name !== user.name && { name: command.name }),
+    ...(command.description !== user.description && { description: command.description }),
+    ...(command.accessTokenType !== user.accessTokenType && { accessTokenType: command.accessTokenType }),
+  };
+  if (Object.keys(changed).length === 0) throw new KeyturnError('USER_NOT_CHANGED');
+  return [{ type: 'MachineUserChanged', data: changed }];
+}
+
+function changeUserName(command: CommandOn<'ChangeUserName'>, user: ExistingMachineUser): MachineUserEvent[] {
+  const userName = command.userName.trim();
+  if (normalizeUserName(userName) === '') throw new KeyturnError('USER_NAME_EMPTY');
+  if (userName === user.userName) throw new KeyturnError('USER_NAME_NOT_CHANGED');
+  return [{ type: 'MachineUserNameChanged', data: { userName } }];
+}
+
+/**
+ * Ends a claim on a user name that this user does not use. The event moves the stream's revision on, so that
+ * an addition or renaming under way, which relies on the claim, conflicts and looks at the claim again.
+ */
+function lapseUserNameClaim(
+  command: CommandOn<'LapseUserNameClaim'>,
+  state: MachineUserState,
+): MachineUserEvent[] {
+  if (state.status === 'removed') return [];
+  const userName = normalizeUserName(command.userName);
+  if (exists(state) && normalizeUserName(state.userName) === userName) {
+    throw new KeyturnError('USER_NAME_TAKEN');
+  }
+  return [{ type: 'MachineUserNameClaimLapsed', data: { userName } }];
+}
+
+/** Allowed for inactive and locked users too: a secret can be made ready before the user is let in again. */
+function setSecret(command: CommandOn<'SetSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
+  const { secretId, hashedSecret } = command;
+  return [
+    {
+      type: 'MachineSecretSet',
+      data: { secretId, hashedSecret, replacedSecretIds: user.secrets.map((secret) => secret.secretId) },
+    },
+  ];
+}
+
+/** Changes nothing when the secret was replaced meanwhile: the new hash is then of no use. */
+function rehashSecret(command: CommandOn<'RehashSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
+  const { secretId, hashedSecret } = command;
+  const isLive = user.secrets.some((secret) => secret.secretId === secretId);
+  return isLive ? [{ type: 'MachineSecretRehashed', data: { secretId, hashedSecret } }] : [];
+}
+
+function removeSecret(user: ExistingMachineUser): MachineUserEvent[] {
+  if (user.secrets.length === 0) throw new KeyturnError('SECRET_NOT_EXISTING');
+  return [
+    { type: 'MachineSecretRemoved', data: { secretIds: user.secrets.map((secret) => secret.secretId) } },
+  ];
+}

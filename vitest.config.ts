@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    reporters: ['default', './test/support/closing-line-reporter.ts'],
+    // Tests start servers and processes of their own: wide enough that a busy machine does not fail them.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+});
