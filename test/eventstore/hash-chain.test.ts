@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { hashOfEvent } from '../../src/eventstore/hash-chain.ts';
+
+const event = {
+  stream: 'machineUser-1',
+  revision: 1n,
+  id: '6f1b8a4e-6f3c-4c8e-9d0e-0123456789ab',
+  type: 'MachineSecretSet',
+  data: { b: 1, a: 'é' },
+  metadata: { previousHash: null },
+};
+
+test('the hash is SHA-256 over the canonical JSON of the event', () => {
+  const canonical =
+    '{"data":{"a":"é","b":1},"id":"6f1b8a4e-6f3c-4c8e-9d0e-0123456789ab","metadata":{"previousHash":null},' +
+    '"revision":"1","stream":"machineUser-1","type":"MachineSecretSet"}';
+  expect(hashOfEvent(event)).toBe(createHash('sha256').update(canonical).digest('base64url'));
+});
+
+test('the order of fields does not matter, every value does', () => {
+  expect(hashOfEvent({ ...event, data: { a: 'é', b: 1 } })).toBe(hashOfEvent(event));
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.record({ stream: fc.string() }),
+        fc.record({ revision: fc.bigInt({ min: 2n }) }),
+        fc.record({ type: fc.string() }),
+        fc.record({ data: fc.dictionary(fc.string(), fc.integer()) }),
+        fc.record({ metadata: fc.dictionary(fc.string(), fc.string()) }),
+      ),
+      (change) => hashOfEvent({ ...event, ...change }) !== hashOfEvent(event),
+    ),
+  );
+});

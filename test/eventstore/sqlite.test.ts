@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it } from 'vitest';
+import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
+import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { closedAfterTest, describeEventStoreContract } from '../contract/event-store.contract.ts';
+import { newEvent, newEvents } from '../support/new-event.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const newFile = () => join(temporaryFolder(), 'events.db');
+const open = (file: string, readOnly = false) => closedAfterTest(openSqliteEventStore({ file, readOnly }));
+
+describeEventStoreContract('SQLite', async () => open(newFile()));
+
+describe('the SQLite event store', () => {
+  it('keeps events, revisions and positions over a reopen', async () => {
+    const file = newFile();
+    const first = open(file);
+    const { position } = await first.append('a-1', newEvents(2), 'no_stream');
+    await first.close();
+    const second = open(file);
+    expect(await Array.fromAsync(second.readStream('a-1'))).toHaveLength(2);
+    const next = await second.append('a-1', [newEvent()], 1n);
+    expect(next.revision).toBe(2n);
+    expect(next.position).toBeGreaterThan(position);
+  });
+
+  it('is durable: full synchronization, write-ahead log, readable by its owner only', async () => {
+    const file = newFile();
+    await open(file).append('a-1', [newEvent()], 'any');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(`${file}-wal`).mode & 0o777).toBe(0o600);
+    expect(statSync(`${file}-wal`).size).toBeGreaterThan(0);
+  });
+
+  it('groups concurrent appends into one commit', async () => {
+    const file = newFile();
+    const store = open(file);
+    await store.append('a-0', [newEvent()], 'any');
+    const walFrames = () => Math.floor((statSync(`${file}-wal`).size - 32) / (4096 + 24));
+    const before = walFrames();
+    await Promise.all(newEvents(100).map((event, index) => store.append(`b-${index}`, [event], 'no_stream')));
+    // One commit each would write at least two pages (table and index) a hundred times over.
+    expect(walFrames() - before).toBeLessThan(100);
+  });
+
+  it('lets one append of a group fail without the others', async () => {
+    const store = open(newFile());
+    const outcomes = await Promise.allSettled([
+      store.append('a-1', [newEvent()], 'no_stream'),
+      store.append('b-1', [newEvent()], 'stream_exists'),
+      store.append('c-1', [newEvent()], 'no_stream'),
+    ]);
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(await Array.fromAsync(store.readAll())).toHaveLength(2);
+  });
+
+  it('refuses a second writer, says who the first is, and lets it in when that has closed', async () => {
+    const file = newFile();
+    const first = open(file);
+    expect(() => open(file)).toThrow(EventStoreUnusableError);
+    expect(() => open(file)).toThrow(
+      new RegExp(`events.db is in use by another Keyturn: process ${process.pid} on`),
+    );
+    await first.close();
+    await open(file).append('a-1', [newEvent()], 'any');
+  });
+
+  it('lets another process read and follow while it writes, but not write', async () => {
+    const file = newFile();
+    const writer = open(file);
+    await writer.append('a-1', [newEvent('1')], 'any');
+    const reader = open(file, true);
+    const labels: unknown[] = [];
+    for await (const batch of reader.subscribe()) {
+      labels.push(...batch.events.map((event) => event.data['label']));
+      if (labels.length === 1) await writer.append('a-1', [newEvent('2')], 'any');
+      if (labels.length === 2) break;
+    }
+    expect(labels).toEqual(['1', '2']);
+    await expect(reader.append('a-1', [newEvent()], 'any')).rejects.toThrow(/readonly/);
+  });
+
+  it('loses no acknowledged append, and keeps none in half, when the writer is killed', async () => {
+    const file = newFile();
+    const writer = spawn(process.execPath, [join(import.meta.dirname, 'sqlite-writer.ts'), file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(writer, 'exit');
+    let acknowledged = -1n;
+    let lines = 0;
+    for await (const line of createInterface({ input: writer.stdout })) {
+      acknowledged = BigInt(line);
+      if (++lines === 200) writer.kill('SIGKILL');
+    }
+    await exited;
+    const store = open(file);
+    const stored = await Array.fromAsync(store.readStream('a-1'));
+    expect(BigInt(stored.length)).toBeGreaterThan(acknowledged);
+    expect(stored.length % 2).toBe(0);
+    expect(stored.map((event) => event.revision)).toEqual(stored.map((_, index) => BigInt(index)));
+    await store.append('a-1', [newEvent()], BigInt(stored.length - 1));
+  });
+
+  it('opens after its write-ahead log was torn, with all whole commits before the tear', async () => {
+    const file = newFile();
+    const writer = open(file);
+    for (let index = 0; index < 20; index++) await writer.append('a-1', [newEvent()], 'any');
+    const copy = newFile();
+    copyFileSync(file, copy);
+    copyFileSync(`${file}-wal`, `${copy}-wal`);
+    truncateSync(`${copy}-wal`, statSync(`${copy}-wal`).size - 100);
+    const stored = await Array.fromAsync(open(copy).readStream('a-1'));
+    expect(stored).toHaveLength(19);
+  });
+
+  it('refuses a file that is no event log, and leaves it as it is', () => {
+    const file = newFile();
+    const foreign = new DatabaseSync(file);
+    foreign.exec('CREATE TABLE theirs (x)');
+    foreign.close();
+    expect(() => open(file)).toThrow(/is not an event log of Keyturn/);
+    writeFileSync(file, 'some text that is long enough to be no SQLite header at all'.repeat(20));
+    expect(() => open(file)).toThrow(/not a database/);
+    expect(readFileSync(file, 'utf8')).toMatch(/^some text/);
+  });
+
+  it('refuses a log of a newer schema version', async () => {
+    const file = newFile();
+    await open(file).close();
+    const db = new DatabaseSync(file);
+    db.exec('PRAGMA user_version = 2');
+    db.close();
+    expect(() => open(file)).toThrow(/has schema version 2.*up to 1: upgrade/);
+  });
+
+  it('rejects every append of a group when the file cannot be written, and works again afterwards', async () => {
+    const file = newFile();
+    const store = open(file);
+    await store.append('a-1', [newEvent()], 'any');
+    const other = new DatabaseSync(file, { timeout: 0 });
+    other.exec('BEGIN IMMEDIATE');
+    const appends = await Promise.allSettled([
+      store.append('a-1', [newEvent()], 'any'),
+      store.append('b-1', [newEvent()], 'any'),
+    ]);
+    expect(appends.map((append) => append.status)).toEqual(['rejected', 'rejected']);
+    other.exec('ROLLBACK');
+    other.close();
+    expect((await store.append('a-1', [newEvent()], 0n)).revision).toBe(1n);
+  });
+});
