@@ -61,7 +61,11 @@ export const errorTable = {
   REQUEST_TOO_LARGE: { grpc: 'RESOURCE_EXHAUSTED', http: 413, text: 'request body is too large' },
   FIELD_INVALID: { grpc: 'INVALID_ARGUMENT', text: 'invalid field' },
   INTERNAL: { grpc: 'INTERNAL', text: 'internal error' },
-  STOPPING: { grpc: 'UNAVAILABLE', id: 'KEYTURN-St0pp', text: 'The service is stopping, try again' },
+  NOT_READY: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-N0trd',
+    text: 'The service is starting or stopping, try again',
+  },
   CONTENDED: {
     grpc: 'UNAVAILABLE',
     id: 'KEYTURN-C0ntd',

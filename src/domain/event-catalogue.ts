@@ -1,4 +1,6 @@
-import type { EventSchemas } from './event-schema.ts';
+import type { Occurred } from './decider.ts';
+import { eventMetadataSchema } from './event-metadata.ts';
+import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
 import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts';
 import { type MachineUserEvent, machineUserEventSchemas } from './machine-user/events.ts';
 import { type OrganizationEvent, organizationEventSchemas } from './organization/decider.ts';
@@ -13,3 +15,19 @@ export const eventCatalogue = {
 } as const satisfies EventSchemas;
 
 export type KeyturnEvent = MachineUserEvent | OrganizationEvent | InstanceEvent | UserNameEvent;
+
+/** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */
+export function readStoredEvent(stored: {
+  readonly id: string;
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly metadata: unknown;
+}): Occurred<KeyturnEvent> {
+  const metadata = eventMetadataSchema.safeParse(stored.metadata);
+  if (!metadata.success) {
+    throw new EventSchemaError(`event ${stored.id} (${stored.type}) has no readable metadata`);
+  }
+  const { schemaVersion, occurredAt } = metadata.data;
+  const event = upcastEvent(eventCatalogue, stored.type, stored.data, schemaVersion) as KeyturnEvent;
+  return { ...event, occurredAt };
+}

@@ -87,7 +87,7 @@ describe('ChangeUserName', () => {
 });
 
 describe('LapseUserNameClaim', () => {
-  const lapse = { type: 'LapseUserNameClaim', organizationId, userName: 'robot' } as const;
+  const lapse = { type: 'LapseUserNameClaim', userName: 'robot' } as const;
   const lapsed: MachineUserEvent = { type: 'MachineUserNameClaimLapsed', data: { userName: 'robot' } };
 
   it('moves on the stream of a user that was never added', () => given().when(lapse).thenEvents(lapsed));
@@ -176,7 +176,7 @@ describe('the states of a user', () => {
   it('removes a user in any state', () => given(added, locked).when(command('Remove')).thenEvents(removed));
 });
 
-const commandsOnExisting: MachineUserCommand[] = [
+const commandsOnExisting: Exclude<MachineUserCommand, { type: 'LapseUserNameClaim' }>[] = [
   { type: 'ChangeMachineUser', organizationId, ...profile },
   { type: 'ChangeUserName', organizationId, userName: 'welder' },
   { type: 'SetSecret', organizationId, secretId: 'one', hashedSecret: 'hash' },

@@ -10,23 +10,30 @@ interface MachineUserProfile {
   readonly accessTokenType: AccessTokenType;
 }
 
-/** Every command names the organization that it acts in: a machine user of another one looks unknown. */
+/** Commands name the organization that they act in: a machine user of another one looks unknown. */
 interface InOrganization {
   readonly organizationId: string;
 }
 
-export type MachineUserCommand = InOrganization &
+/** From the reservation of user names, which knows no organizations. */
+interface LapseUserNameClaim {
+  readonly type: 'LapseUserNameClaim';
+  readonly userName: string;
+}
+
+type CommandInOrganization = InOrganization &
   (
     | ({ readonly type: 'AddMachineUser'; readonly userName: string } & MachineUserProfile)
     /** Replaces the whole profile, as ZITADEL's UpdateMachine does. */
     | ({ readonly type: 'ChangeMachineUser' } & MachineUserProfile)
     | { readonly type: 'ChangeUserName'; readonly userName: string }
-    | { readonly type: 'LapseUserNameClaim'; readonly userName: string }
     | { readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string }
     | { readonly type: 'RehashSecret'; readonly secretId: string; readonly hashedSecret: string }
     | { readonly type: 'RemoveSecret' }
     | { readonly type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove' }
   );
+
+export type MachineUserCommand = CommandInOrganization | LapseUserNameClaim;
 
 type CommandOn<Type extends MachineUserCommand['type']> = Extract<
   MachineUserCommand,
@@ -47,7 +54,7 @@ export const machineUserDecider: Decider<MachineUserCommand, MachineUserEvent, M
 };
 
 function decideOnExisting(
-  command: Exclude<MachineUserCommand, CommandOn<'AddMachineUser'> | CommandOn<'LapseUserNameClaim'>>,
+  command: Exclude<CommandInOrganization, CommandOn<'AddMachineUser'>>,
   user: ExistingMachineUser,
 ): MachineUserEvent[] {
   switch (command.type) {
@@ -113,10 +120,7 @@ function changeUserName(command: CommandOn<'ChangeUserName'>, user: ExistingMach
  * Ends a claim on a user name that this user does not use. The event moves the stream's revision on, so that
  * an addition or renaming under way, which relies on the claim, conflicts and looks at the claim again.
  */
-function lapseUserNameClaim(
-  command: CommandOn<'LapseUserNameClaim'>,
-  state: MachineUserState,
-): MachineUserEvent[] {
+function lapseUserNameClaim(command: LapseUserNameClaim, state: MachineUserState): MachineUserEvent[] {
   if (state.status === 'removed') return [];
   const userName = normalizeUserName(command.userName);
   if (exists(state) && normalizeUserName(state.userName) === userName) {

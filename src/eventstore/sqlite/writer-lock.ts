@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
 import { EventStoreUnusableError } from '../errors.ts';
@@ -14,7 +15,9 @@ export interface WriterLock {
  * @throws EventStoreUnusableError another process is the writer; says which
  */
 export function acquireWriterLock(logFile: string): WriterLock {
-  const db = new DatabaseSync(`${logFile}-lock`, { timeout: 0 });
+  const lockFile = `${logFile}-lock`;
+  closeSync(openSync(lockFile, 'a', 0o600));
+  const db = new DatabaseSync(lockFile, { timeout: 0 });
   try {
     // A rollback journal, not WAL: readers of the holder's row then need no write access.
     db.exec(`

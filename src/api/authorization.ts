@@ -1,0 +1,72 @@
+import type { AccessTokens } from '../application/access-tokens.ts';
+import { KeyturnError } from '../domain/errors.ts';
+import { permissionsOf } from '../domain/roles.ts';
+import type { RequiredPermission } from './rpc/method-options.ts';
+
+/** An authenticated user, and the organization that its request acts in. */
+export interface Caller {
+  readonly userId: string;
+  /** The caller's own organization. */
+  readonly homeOrganizationId: string;
+  /** From `x-zitadel-orgid`, else the caller's own. */
+  readonly organizationId: string;
+}
+
+/** What a request says of who sends it; header names and gRPC metadata keys are the same. */
+export interface Credentials {
+  readonly authorization: string | undefined;
+  readonly 'x-zitadel-orgid': string | undefined;
+}
+
+/** What the read model knows of users, organizations and memberships. */
+export interface AccessDirectory {
+  managementProjectId(): string | undefined;
+  organizationOfActiveUser(userId: string): string | undefined;
+  organizationExists(organizationId: string): boolean;
+  rolesOf(userId: string, organizationId: string): readonly string[];
+}
+
+/** Decides who may call what, with ZITADEL's order of checks and its answers. */
+export class Authorizer {
+  readonly #tokens: AccessTokens;
+  readonly #directory: AccessDirectory;
+
+  constructor(tokens: AccessTokens, directory: AccessDirectory) {
+    this.#tokens = tokens;
+    this.#directory = directory;
+  }
+
+  /**
+   * @returns the caller, or undefined for a method that needs none
+   * @throws KeyturnError `AUTH_HEADER_MISSING`, `AUTH_HEADER_INVALID`, `TOKEN_INVALID`, `ORGANIZATION_UNKNOWN`,
+   *   `MEMBERSHIP_NOT_FOUND`, `PERMISSION_MISSING`, in this order
+   */
+  async authorize(required: RequiredPermission, credentials: Credentials): Promise<Caller | undefined> {
+    if (required.kind === 'none') return undefined;
+    const caller = await this.#authenticate(credentials);
+    if (required.kind === 'permission') this.#requirePermission(caller, required.permission);
+    return caller;
+  }
+
+  async #authenticate(credentials: Credentials): Promise<Caller> {
+    const { authorization, 'x-zitadel-orgid': requestedOrganizationId } = credentials;
+    if (!authorization) throw new KeyturnError('AUTH_HEADER_MISSING');
+    const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1];
+    if (token === undefined) throw new KeyturnError('AUTH_HEADER_INVALID');
+
+    const audience = this.#directory.managementProjectId();
+    const claims = audience === undefined ? undefined : await this.#tokens.verify(token, audience);
+    const homeOrganizationId = claims && this.#directory.organizationOfActiveUser(claims.userId);
+    if (claims === undefined || homeOrganizationId === undefined) throw new KeyturnError('TOKEN_INVALID');
+
+    const organizationId = requestedOrganizationId || homeOrganizationId;
+    if (!this.#directory.organizationExists(organizationId)) throw new KeyturnError('ORGANIZATION_UNKNOWN');
+    return { userId: claims.userId, homeOrganizationId, organizationId };
+  }
+
+  #requirePermission({ userId, organizationId }: Caller, permission: string): void {
+    const roles = this.#directory.rolesOf(userId, organizationId);
+    if (roles.length === 0) throw new KeyturnError('MEMBERSHIP_NOT_FOUND');
+    if (!permissionsOf(roles).has(permission)) throw new KeyturnError('PERMISSION_MISSING');
+  }
+}

@@ -1,0 +1,36 @@
+import type { FastifyError, FastifyRequest } from 'fastify';
+import { type ErrorCode, grpcCodes, KeyturnError } from '../domain/errors.ts';
+
+/** google.rpc.Status as JSON, the shape of every error of the management API. */
+export interface ErrorBody {
+  readonly code: number;
+  readonly message: string;
+  readonly details?: readonly { readonly '@type': string; readonly id: string; readonly message: string }[];
+}
+
+export function errorBodyOf(error: KeyturnError): ErrorBody {
+  const body = { code: grpcCodes[error.grpcCode], message: error.message };
+  if (error.id === undefined) return body;
+  const detail = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: error.id, message: error.text };
+  return { ...body, details: [detail] };
+}
+
+const codesOfFastify: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'CONTENT_TYPE_UNSUPPORTED',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'REQUEST_TOO_LARGE',
+};
+
+/** Any error as one that a caller may see. What is not foreseen is logged and shown as `INTERNAL`, without its text. */
+export function toKeyturnError(error: FastifyError | Error, request: FastifyRequest): KeyturnError {
+  if (error instanceof KeyturnError) {
+    if (error.httpStatus >= 500) request.log.error({ err: error.cause ?? error }, error.message);
+    return error;
+  }
+  const known = 'code' in error ? codesOfFastify[error.code] : undefined;
+  if (known !== undefined) return new KeyturnError(known);
+  if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500) {
+    return new KeyturnError('REQUEST_UNREADABLE', { text: error.message });
+  }
+  request.log.error({ err: error }, 'unexpected error');
+  return new KeyturnError('INTERNAL');
+}

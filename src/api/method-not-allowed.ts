@@ -1,0 +1,37 @@
+import type { FastifyInstance } from 'fastify';
+import { KeyturnError } from '../domain/errors.ts';
+
+const verbs = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/**
+ * Makes a known path with another verb answer 405 with `Allow` (RFC 9110 section 15.5.6), where the router alone
+ * would answer 404.
+ *
+ * Call it before any route is added, and register the plugin that it returns after all others.
+ */
+export function methodNotAllowed(app: FastifyInstance): (completion: FastifyInstance) => Promise<void> {
+  const paths = new Map<string, { readonly url: string; readonly methods: Set<string> }>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const shape = url.replaceAll(/:\w+/g, ':');
+    const path = paths.get(shape) ?? { url, methods: new Set() };
+    for (const one of [method].flat()) path.methods.add(one);
+    paths.set(shape, path);
+  });
+
+  return async (completion) => {
+    for (const { url, methods } of [...paths.values()]) {
+      const allow = [...methods].sort().join(', ');
+      const others = verbs.filter((verb) => !methods.has(verb));
+      completion.route({
+        method: others,
+        url,
+        // Before the body is read: it may be of a type that nobody parses here.
+        onRequest: async (_request, reply) => {
+          reply.header('allow', allow);
+          throw new KeyturnError('METHOD_NOT_ALLOWED');
+        },
+        handler: async () => undefined,
+      });
+    }
+  };
+}

@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto';
+import AsyncLock from 'async-lock';
+import pRetry from 'p-retry';
+import { type Aggregate, streamOf } from '../domain/aggregates.ts';
+import type { DomainEvent, Occurred } from '../domain/decider.ts';
+import { fold } from '../domain/decider.ts';
+import { KeyturnError } from '../domain/errors.ts';
+import { eventCatalogue, readStoredEvent } from '../domain/event-catalogue.ts';
+import type { Editor, EventMetadata } from '../domain/event-metadata.ts';
+import { checkNewEvent } from '../domain/event-schema.ts';
+import { WrongExpectedRevisionError } from '../eventstore/errors.ts';
+import type { EventStore, JsonObject, NewEvent, RecordedEvent } from '../eventstore/event-store.ts';
+import { hashOfEvent } from '../eventstore/hash-chain.ts';
+
+export type Clock = () => Date;
+
+/** Who and what causes the events of a command. */
+export interface CommandContext {
+  readonly editor: Editor;
+  /** The same for all that one request causes. */
+  readonly correlationId: string;
+  /** The message that directly caused the command: a request's id, or an event's. */
+  readonly causationId: string;
+}
+
+export interface Loaded<State> {
+  readonly state: State;
+  /** Revision of the stream's last event. */
+  readonly revision: bigint | 'no_stream';
+  /** Of the stream's last event. */
+  readonly hash: string | null;
+}
+
+export interface CommandOutcome<State> {
+  /** After the command. */
+  readonly state: State;
+  /** How many events the stream holds: `details.sequence` in the API. */
+  readonly streamVersion: bigint;
+  /** When the command was decided. */
+  readonly occurredAt: string;
+}
+
+export interface CommandHandlerOptions {
+  readonly eventStore: EventStore;
+  readonly clock: Clock;
+  /** Resolves once this process's read model shows everything up to `position`: callers read their own writes. */
+  readonly waitForReadModel: (position: bigint) => Promise<void>;
+}
+
+/** How often a command is decided again after another writer was faster, before it is given up as contended. */
+const conflictRetries = 30;
+
+/** Runs commands against aggregates: load, decide, append at the revision that was read, again on a conflict. */
+export class CommandHandler {
+  readonly #eventStore: EventStore;
+  readonly #clock: Clock;
+  readonly #waitForReadModel: (position: bigint) => Promise<void>;
+  /**
+   * Commands on one stream take turns within this process, so that they do not conflict with each other.
+   * Other processes are kept apart by the expected revision alone.
+   */
+  readonly #turns = new AsyncLock({ maxPending: Number.POSITIVE_INFINITY });
+
+  constructor({ eventStore, clock, waitForReadModel }: CommandHandlerOptions) {
+    this.#eventStore = eventStore;
+    this.#clock = clock;
+    this.#waitForReadModel = waitForReadModel;
+  }
+
+  now(): Date {
+    return this.#clock();
+  }
+
+  async load<Command, Event extends DomainEvent, State>(
+    aggregate: Aggregate<Command, Event, State>,
+    id: string,
+  ): Promise<Loaded<State>> {
+    const { decider } = aggregate;
+    let state = decider.initialState;
+    let last: RecordedEvent | undefined;
+    for await (const recorded of this.#eventStore.readStream(streamOf(aggregate, id))) {
+      state = decider.evolve(state, readStoredEvent(recorded) as DomainEvent as Occurred<Event>);
+      last = recorded;
+    }
+    return { state, revision: last?.revision ?? 'no_stream', hash: last ? hashOfEvent(last) : null };
+  }
+
+  /**
+   * Decides `command` and stores its events durably; returns once the read model shows them.
+   *
+   * @param expectedRevision Where given, the command is decided at that revision only and not again.
+   * @throws KeyturnError the rule that forbids the command, or `CONTENDED`
+   * @throws WrongExpectedRevisionError the stream is not at `expectedRevision`
+   */
+  async execute<Command, Event extends DomainEvent, State>(
+    aggregate: Aggregate<Command, Event, State>,
+    id: string,
+    command: Command,
+    context: CommandContext,
+    expectedRevision?: bigint | 'no_stream',
+  ): Promise<CommandOutcome<State>> {
+    const stream = streamOf(aggregate, id);
+    const eventIds = new EventIds();
+    const attempt = async () => {
+      const loaded = await this.load(aggregate, id);
+      if (expectedRevision !== undefined && loaded.revision !== expectedRevision) {
+        throw new WrongExpectedRevisionError(stream, expectedRevision, loaded.revision);
+      }
+      const occurredAt = this.#clock().toISOString();
+      const decided = aggregate.decider.decide(command, loaded.state);
+      const happened = decided.map((event) => ({ ...event, occurredAt }));
+      const state = fold(aggregate.decider, happened, loaded.state);
+      const lastRevision = loaded.revision === 'no_stream' ? -1n : loaded.revision;
+      const streamVersion = lastRevision + 1n + BigInt(decided.length);
+      const outcome = { state, streamVersion, occurredAt };
+      if (decided.length === 0) return { outcome, position: undefined };
+      const events = chained(stream, happened, loaded, eventIds, context);
+      const { position } = await this.#eventStore.append(stream, events, loaded.revision);
+      return { outcome, position };
+    };
+    const { outcome, position } = await this.#turns.acquire(stream, () =>
+      expectedRevision === undefined ? retryOnConflict(attempt) : attempt(),
+    );
+    if (position !== undefined) await this.#waitForReadModel(position);
+    return outcome;
+  }
+}
+
+/**
+ * Runs `attempt` again whenever another writer was faster.
+ *
+ * @throws KeyturnError `CONTENDED` when that happened too often in a row
+ */
+export async function retryOnConflict<Result>(attempt: () => Promise<Result>): Promise<Result> {
+  try {
+    return await pRetry(attempt, {
+      retries: conflictRetries,
+      minTimeout: 2,
+      maxTimeout: 100,
+      factor: 1.5,
+      randomize: true,
+      shouldRetry: ({ error }) => error instanceof WrongExpectedRevisionError,
+    });
+  } catch (error) {
+    throw error instanceof WrongExpectedRevisionError
+      ? new KeyturnError('CONTENDED', { cause: error })
+      : error;
+  }
+}
+
+/** The ids of a command's events: made once, so that an append that is repeated lands once. */
+class EventIds {
+  readonly #ids: string[] = [];
+
+  at(index: number): string {
+    this.#ids[index] ??= randomUUID();
+    return this.#ids[index];
+  }
+}
+
+/** The events as they are stored, each with the hash of the one before it. */
+function chained(
+  stream: string,
+  happened: readonly Occurred<DomainEvent>[],
+  loaded: Loaded<unknown>,
+  eventIds: EventIds,
+  context: CommandContext,
+): NewEvent[] {
+  let revision = loaded.revision === 'no_stream' ? -1n : loaded.revision;
+  let previousHash = loaded.hash;
+  return happened.map((event, index) => {
+    const { data, schemaVersion } = checkNewEvent(eventCatalogue, event);
+    const metadata = {
+      schemaVersion,
+      occurredAt: event.occurredAt,
+      editor: context.editor,
+      $correlationId: context.correlationId,
+      $causationId: context.causationId,
+      previousHash,
+    } satisfies EventMetadata;
+    const stored = { id: eventIds.at(index), type: event.type, data: data as JsonObject, metadata };
+    revision += 1n;
+    previousHash = hashOfEvent({ ...stored, stream, revision });
+    return stored;
+  });
+}

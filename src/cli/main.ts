@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+import { existsSync, readFileSync } from 'node:fs';
+import { loadEnvFile } from 'node:process';
+import { Command } from '@commander-js/extra-typings';
+import { serve } from './serve.ts';
+import { serveOptions } from './settings.ts';
+
+if (existsSync('.env')) loadEnvFile('.env');
+
+const packageFile = new URL('../../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
+
+const program = new Command('keyturn')
+  .description('Issues, rotates and audits the client secrets of machine users.')
+  .version(version);
+
+program
+  .command('serve')
+  .description('run the service')
+  .addOption(serveOptions.host)
+  .addOption(serveOptions.port)
+  .addOption(serveOptions.dataDir)
+  .addOption(serveOptions.externalUrl)
+  .addOption(serveOptions.masterKey)
+  .addOption(serveOptions.bcryptCost)
+  .addOption(serveOptions.logLevel)
+  .addHelpText(
+    'after',
+    '\nA .env file in the working directory is read; the environment and flags go before it.',
+  )
+  .action(serve);
+
+await program.parseAsync();

@@ -1,0 +1,60 @@
+import { resolve } from 'node:path';
+import closeWithGrace from 'close-with-grace';
+import { pino } from 'pino';
+import { WrongMasterKeyError } from '../application/signing-keys.ts';
+import { EventStoreUnusableError } from '../eventstore/errors.ts';
+import { type Service, type ServiceConfig, startService } from '../service.ts';
+import { banner } from './banner.ts';
+import { rebuildProgress } from './rebuild-progress.ts';
+
+export interface ServeSettings extends ServiceConfig {
+  readonly logLevel: string;
+}
+
+/** In milliseconds: how long requests under way may take to finish after a signal. */
+const gracePeriod = 10_000;
+
+/** Runs the service until SIGTERM or SIGINT. Logs JSON lines to standard output; people are told on standard error. */
+export async function serve(settings: ServeSettings): Promise<void> {
+  const logger = pino({ level: settings.logLevel });
+  const isTerminal = process.stderr.isTTY === true;
+  const progress = isTerminal ? rebuildProgress() : undefined;
+
+  let service: Service;
+  try {
+    service = await startService(
+      { ...settings, dataDir: resolve(settings.dataDir) },
+      { logger, ...(progress && { onCatchUp: progress.update }) },
+    );
+  } catch (error) {
+    const reason = reasonNotToStart(error);
+    if (reason === undefined) throw error;
+    process.stderr.write(`keyturn: ${reason}\n`);
+    process.exitCode = 1;
+    return;
+  } finally {
+    progress?.stop();
+  }
+
+  logger.info({ url: service.url, issuer: service.issuer, isNew: service.isNew }, 'serving');
+  if (isTerminal || service.isNew) process.stderr.write(banner(service));
+
+  // Also takes every error that nobody handles, `service.finished` among them: the process then ends with status 1.
+  closeWithGrace({ delay: gracePeriod, logger }, async ({ signal, err }) => {
+    if (err) logger.fatal({ err }, 'stopping after an error');
+    else logger.info({ signal }, 'stopping');
+    await service.close();
+    logger.info('stopped');
+  });
+}
+
+/** What a person can mend; undefined for everything else, which deserves its stack trace. */
+function reasonNotToStart(error: unknown): string | undefined {
+  if (error instanceof EventStoreUnusableError || error instanceof WrongMasterKeyError) return error.message;
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  if (error.code === 'EADDRINUSE')
+    return `another program listens there already (${error.message}): choose another --port`;
+  if (['EACCES', 'ENOTDIR', 'EROFS', 'EADDRNOTAVAIL', 'ENOTFOUND'].includes(String(error.code)))
+    return error.message;
+  return undefined;
+}

@@ -1,0 +1,63 @@
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { parseMasterKey } from '../data-directory.ts';
+
+/** The settings of the service: each a flag and an environment variable. The README lists them; a test holds it to that. */
+export const serveOptions = {
+  host: new Option('--host <address>', 'address to listen on').env('KEYTURN_HOST').default('127.0.0.1'),
+  port: new Option('--port <number>', 'port to listen on; 0 picks a free one')
+    .env('KEYTURN_PORT')
+    .default(8080)
+    .argParser(integerBetween(0, 65_535)),
+  dataDir: new Option('--data-dir <path>', 'folder of the event log, the read model and the keys')
+    .env('KEYTURN_DATA_DIR')
+    .default('./data'),
+  externalUrl: new Option(
+    '--external-url <url>',
+    'where clients reach the service: the issuer of its tokens (default: "http://localhost:<port>")',
+  )
+    .env('KEYTURN_EXTERNAL_URL')
+    .argParser(parseExternalUrl),
+  masterKey: new Option(
+    '--master-key <base64>',
+    '32 bytes that encrypt the signing keys (default: master.key in the data directory, made on the first start)',
+  )
+    .env('KEYTURN_MASTER_KEY')
+    .argParser(parseMasterKeySetting),
+  bcryptCost: new Option(
+    '--bcrypt-cost <number>',
+    'work factor of secret hashes, 4 to 31; each step doubles the work',
+  )
+    .env('KEYTURN_BCRYPT_COST')
+    .default(4)
+    .argParser(integerBetween(4, 31)),
+  logLevel: new Option('--log-level <level>', 'least severe level that is logged')
+    .env('KEYTURN_LOG_LEVEL')
+    .default('info' as const)
+    .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const),
+};
+
+function integerBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+/** An issuer has no query and no fragment (RFC 8414 section 2); a slash at its end would make two spellings of it. */
+function parseExternalUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
+    throw new InvalidArgumentError('It must be an http or https URL.');
+  }
+  if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
+    throw new InvalidArgumentError('It must have no query, no fragment and no credentials.');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+function parseMasterKeySetting(text: string): Uint8Array {
+  const key = parseMasterKey(text);
+  if (key === undefined) throw new InvalidArgumentError('It must be 32 bytes in base64.');
+  return key;
+}

@@ -1,0 +1,29 @@
+import type { Decider, DomainEvent } from './decider.ts';
+import { instanceDecider } from './instance/decider.ts';
+import { machineUserDecider } from './machine-user/decider.ts';
+import { organizationDecider } from './organization/decider.ts';
+import { userNameDecider } from './user-name/decider.ts';
+
+/** A kind of aggregate: the decider of its rules, and the category that its streams are named by. */
+export interface Aggregate<Command, Event extends DomainEvent, State> {
+  readonly category: string;
+  readonly decider: Decider<Command, Event, State>;
+}
+
+export const machineUser = { category: 'machineUser', decider: machineUserDecider };
+export const organization = { category: 'organization', decider: organizationDecider };
+export const instance = { category: 'instance', decider: instanceDecider };
+export const userName = { category: 'userName', decider: userNameDecider };
+
+/** There is one instance in an event store; its stream has a fixed name, so that two first starts meet in it. */
+export const instanceId = 'keyturn';
+
+/** `<category>-<id>`: the form that EventStoreDB's category projection splits at the first hyphen. */
+export function streamOf(aggregate: { readonly category: string }, id: string): string {
+  return `${aggregate.category}-${id}`;
+}
+
+/** The id of the aggregate whose stream this is. */
+export function idOfStream(stream: string): string {
+  return stream.slice(stream.indexOf('-') + 1);
+}

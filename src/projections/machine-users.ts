@@ -1,0 +1,178 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { KeyturnEvent } from '../domain/event-catalogue.ts';
+import type { AccessTokenType } from '../domain/machine-user/events.ts';
+import { normalizeUserName } from '../domain/user-name/normalize.ts';
+import type { Projected, Projection } from './projection.ts';
+
+export interface MachineUserView {
+  readonly userId: string;
+  readonly organizationId: string;
+  readonly userName: string;
+  readonly name: string;
+  readonly description: string;
+  readonly accessTokenType: AccessTokenType;
+  readonly state: 'active' | 'inactive' | 'locked';
+  readonly hasSecret: boolean;
+  readonly sequence: bigint;
+  readonly creationDate: string;
+  readonly changeDate: string;
+}
+
+/** A machine user as one signs in as it. Holds hashes: not for answers. */
+export interface MachineUserAccount {
+  readonly userId: string;
+  readonly organizationId: string;
+  readonly userName: string;
+  readonly isActive: boolean;
+  readonly secrets: readonly { readonly secretId: string; readonly hashedSecret: string }[];
+}
+
+export const machineUsersProjection: Projection = {
+  tables: `
+    CREATE TABLE machine_users (
+      user_id           TEXT PRIMARY KEY,
+      organization_id   TEXT NOT NULL,
+      user_name         TEXT NOT NULL,
+      login_name        TEXT NOT NULL, -- the user name, normalized
+      name              TEXT NOT NULL,
+      description       TEXT NOT NULL,
+      access_token_type TEXT NOT NULL,
+      state             TEXT NOT NULL,
+      sequence          INTEGER NOT NULL,
+      creation_date     TEXT NOT NULL,
+      change_date       TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX machine_users_by_login_name ON machine_users (login_name);
+
+    CREATE TABLE machine_secrets (
+      user_id       TEXT NOT NULL,
+      secret_id     TEXT NOT NULL,
+      hashed_secret TEXT NOT NULL,
+      PRIMARY KEY (user_id, secret_id)
+    ) STRICT, WITHOUT ROWID;
+  `,
+
+  handlers(db) {
+    const insertUser = db.prepare(
+      `INSERT INTO machine_users VALUES (:userId, :organizationId, :userName, :loginName, :name, :description,
+        :accessTokenType, 'active', :sequence, :date, :date)`,
+    );
+    const touch = db.prepare('UPDATE machine_users SET sequence = ?, change_date = ? WHERE user_id = ?');
+    const setState = db.prepare('UPDATE machine_users SET state = ? WHERE user_id = ?');
+    const setUserName = db.prepare(
+      'UPDATE machine_users SET user_name = ?, login_name = ? WHERE user_id = ?',
+    );
+    const setProfile = db.prepare(
+      `UPDATE machine_users SET name = coalesce(?, name), description = coalesce(?, description),
+        access_token_type = coalesce(?, access_token_type) WHERE user_id = ?`,
+    );
+    const deleteUser = db.prepare('DELETE FROM machine_users WHERE user_id = ?');
+    const insertSecret = db.prepare('INSERT INTO machine_secrets VALUES (?, ?, ?)');
+    const setHash = db.prepare(
+      'UPDATE machine_secrets SET hashed_secret = ? WHERE user_id = ? AND secret_id = ?',
+    );
+    const deleteSecret = db.prepare('DELETE FROM machine_secrets WHERE user_id = ? AND secret_id = ?');
+    const deleteSecrets = db.prepare('DELETE FROM machine_secrets WHERE user_id = ?');
+
+    const touched = (event: Projected<KeyturnEvent>) =>
+      touch.run(event.streamVersion, event.occurredAt, event.aggregateId);
+    const withState = (state: MachineUserView['state']) => (event: Projected<KeyturnEvent>) => {
+      setState.run(state, event.aggregateId);
+      touched(event);
+    };
+
+    return {
+      MachineUserAdded(event) {
+        insertUser.run({
+          ...event.data,
+          userId: event.aggregateId,
+          loginName: normalizeUserName(event.data.userName),
+          sequence: event.streamVersion,
+          date: event.occurredAt,
+        });
+      },
+      MachineUserChanged(event) {
+        const { name = null, description = null, accessTokenType = null } = event.data;
+        setProfile.run(name, description, accessTokenType, event.aggregateId);
+        touched(event);
+      },
+      MachineUserNameChanged(event) {
+        const { userName } = event.data;
+        setUserName.run(userName, normalizeUserName(userName), event.aggregateId);
+        touched(event);
+      },
+      MachineUserNameClaimLapsed: touched,
+      MachineSecretSet(event) {
+        const { secretId, hashedSecret, replacedSecretIds } = event.data;
+        for (const replaced of replacedSecretIds) deleteSecret.run(event.aggregateId, replaced);
+        insertSecret.run(event.aggregateId, secretId, hashedSecret);
+        touched(event);
+      },
+      MachineSecretRehashed(event) {
+        setHash.run(event.data.hashedSecret, event.aggregateId, event.data.secretId);
+        touched(event);
+      },
+      MachineSecretRemoved(event) {
+        for (const secretId of event.data.secretIds) deleteSecret.run(event.aggregateId, secretId);
+        touched(event);
+      },
+      MachineUserDeactivated: withState('inactive'),
+      MachineUserLocked: withState('locked'),
+      MachineUserReactivated: withState('active'),
+      MachineUserUnlocked: withState('active'),
+      MachineUserRemoved(event) {
+        deleteSecrets.run(event.aggregateId);
+        deleteUser.run(event.aggregateId);
+      },
+    };
+  },
+};
+
+interface MachineUserRow extends Omit<MachineUserView, 'hasSecret'> {
+  readonly hasSecret: bigint;
+}
+
+export function machineUserQueries(db: DatabaseSync) {
+  const byId = db.prepare(
+    `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName, name, description,
+            access_token_type AS accessTokenType, state, sequence,
+            EXISTS (SELECT 1 FROM machine_secrets s WHERE s.user_id = u.user_id) AS hasSecret,
+            creation_date AS creationDate, change_date AS changeDate
+       FROM machine_users u WHERE user_id = ?`,
+  );
+  byId.setReadBigInts(true);
+  const accountByLoginName = db.prepare(
+    `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName, state
+       FROM machine_users WHERE login_name = ?`,
+  );
+  const secretsOf = db.prepare(
+    'SELECT secret_id AS secretId, hashed_secret AS hashedSecret FROM machine_secrets WHERE user_id = ?',
+  );
+  const ownership = db.prepare(
+    'SELECT organization_id AS organizationId, state FROM machine_users WHERE user_id = ?',
+  );
+
+  return {
+    machineUserById(userId: string): MachineUserView | undefined {
+      const row = byId.get(userId) as unknown as MachineUserRow | undefined;
+      return row && { ...row, hasSecret: row.hasSecret === 1n };
+    },
+
+    /** Finds by user name, in any spelling of it. */
+    clientByLoginName(loginName: string): MachineUserAccount | undefined {
+      const row = accountByLoginName.get(normalizeUserName(loginName));
+      if (row === undefined) return undefined;
+      const { state, ...account } = row as unknown as Omit<MachineUserAccount, 'isActive' | 'secrets'> & {
+        readonly state: MachineUserView['state'];
+      };
+      const secrets = secretsOf.all(account.userId) as unknown as MachineUserAccount['secrets'];
+      return { ...account, isActive: state === 'active', secrets };
+    },
+
+    /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked. */
+    organizationOfActiveUser(userId: string): string | undefined {
+      const row = ownership.get(userId);
+      return row?.['state'] === 'active' ? (row['organizationId'] as string) : undefined;
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Occurred } from '../domain/decider.ts';
+import type { KeyturnEvent } from '../domain/event-catalogue.ts';
+
+/** An event as a projection sees it. */
+export type Projected<Event> = Occurred<Event> & {
+  readonly aggregateId: string;
+  /** How many events the aggregate's stream holds up to this one. */
+  readonly streamVersion: bigint;
+};
+
+/** What to do on which event. Event types without a handler are not read at all. */
+export type EventHandlers = {
+  readonly [Type in KeyturnEvent['type']]?: (
+    event: Projected<Extract<KeyturnEvent, { readonly type: Type }>>,
+  ) => void;
+};
+
+/** A read model's tables, and how events fill them. A change of either needs a new `readModelVersion`. */
+export interface Projection {
+  readonly tables: string;
+  handlers(db: DatabaseSync): EventHandlers;
+}

@@ -1,0 +1,114 @@
+import { KeyturnError } from '../domain/errors.ts';
+import type { EventStore } from '../eventstore/event-store.ts';
+import type { ReadModel } from './read-model.ts';
+
+export interface ProjectorOptions {
+  readonly eventStore: EventStore;
+  readonly readModel: ReadModel;
+  /** Told after every batch. `caughtUp`: the read model shows all that the log holds. */
+  readonly onProgress?: (progress: { readonly position: bigint; readonly caughtUp: boolean }) => void;
+}
+
+/** How long a caller waits for its own write to show, in milliseconds. */
+const waitLimit = 5000;
+
+interface Waiter {
+  readonly position: bigint;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Feeds the read model from the log, and lets callers wait until it shows a position. */
+export class Projector {
+  readonly #options: ProjectorOptions;
+  readonly #stop = new AbortController();
+  readonly #waiters = new Set<Waiter>();
+  readonly #caughtUp = Promise.withResolvers<void>();
+  #position = 0n;
+  #running: Promise<void> | undefined;
+  #isCaughtUp = false;
+  #failure: unknown;
+
+  constructor(options: ProjectorOptions) {
+    this.#options = options;
+    // Whoever starts the projector learns of a failure through `finished`.
+    this.#caughtUp.promise.catch(() => {});
+  }
+
+  /** Goes on from the read model's checkpoint. */
+  start(): void {
+    this.#running ??= this.#run().catch((error) => this.#fail(error));
+  }
+
+  /** The read model has shown all of the log once, and the projector has not failed since. */
+  get isReady(): boolean {
+    return this.#isCaughtUp && this.#failure === undefined;
+  }
+
+  /** Resolves when the read model shows all that the log held at some moment since the start. */
+  get caughtUp(): Promise<void> {
+    return this.#caughtUp.promise;
+  }
+
+  /** Resolves after `stop`. Rejects when an event could not be projected: the read model then stands still. */
+  async finished(): Promise<void> {
+    await this.#running;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /**
+   * Resolves once the read model shows everything up to `position`.
+   *
+   * @throws KeyturnError `READ_MODEL_BEHIND` when that takes too long, or can no longer happen
+   */
+  async waitFor(position: bigint): Promise<void> {
+    if (this.#position >= position) return;
+    if (this.#failure !== undefined || this.#stop.signal.aborted) throw new KeyturnError('READ_MODEL_BEHIND');
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { position, resolve, reject };
+    this.#waiters.add(waiter);
+    const timer = setTimeout(() => reject(new KeyturnError('READ_MODEL_BEHIND')), waitLimit);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiters.delete(waiter);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    this.#rejectWaiters();
+  }
+
+  async #run(): Promise<void> {
+    const { eventStore, readModel, onProgress } = this.#options;
+    this.#position = readModel.checkpoint()?.position ?? 0n;
+    const subscription = eventStore.subscribe({ after: this.#position, signal: this.#stop.signal });
+    for await (const { events, position, caughtUp } of subscription) {
+      readModel.apply(events);
+      this.#position = position;
+      this.#resolveWaiters();
+      if (caughtUp) {
+        this.#isCaughtUp = true;
+        this.#caughtUp.resolve();
+      }
+      onProgress?.({ position, caughtUp });
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = error;
+    this.#caughtUp.reject(error);
+    this.#rejectWaiters();
+  }
+
+  #resolveWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.position <= this.#position) waiter.resolve();
+  }
+
+  #rejectWaiters(): void {
+    for (const waiter of this.#waiters) waiter.reject(new KeyturnError('READ_MODEL_BEHIND'));
+  }
+}

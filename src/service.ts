@@ -1,0 +1,171 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { oauthPaths } from './api/oauth/metadata.ts';
+import { createServer } from './api/server.ts';
+import { AccessTokens } from './application/access-tokens.ts';
+import { ClientAuthenticator } from './application/client-authentication.ts';
+import { CommandHandler } from './application/command-handler.ts';
+import { setUpInstance } from './application/instance-set-up.ts';
+import { MachineUsers } from './application/machine-users.ts';
+import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
+import { SigningKeyRing } from './application/signing-keys.ts';
+import { DataDirectory } from './data-directory.ts';
+import type { EventStore } from './eventstore/event-store.ts';
+import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
+import { Projector } from './projections/projector.ts';
+import { ReadModel } from './projections/read-model.ts';
+
+export interface ServiceConfig {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly dataDir: string;
+  /** Where clients reach the service: the issuer of its tokens. Default: `http://localhost:<port>`. */
+  readonly externalUrl?: string | undefined;
+  /** 32 bytes. Default: the one in the data directory, made on the first start. */
+  readonly masterKey?: Uint8Array | undefined;
+  readonly bcryptCost: number;
+}
+
+export interface ServiceOptions {
+  readonly logger: Logger;
+  readonly clock?: () => Date;
+  /** Default: bcrypt of the configured cost. */
+  readonly hasher?: SecretHasher;
+  /** Told how far the read model has come, in positions of the log, until it has caught up. */
+  readonly onCatchUp?: (progress: { readonly position: bigint; readonly head: bigint }) => void;
+}
+
+/** A running Keyturn: one event store, one read model, one HTTP server. */
+export interface Service {
+  /** Where it listens. */
+  readonly url: string;
+  readonly issuer: string;
+  /** The instance was set up by this start. */
+  readonly isNew: boolean;
+  readonly adminCredentialsFile: string;
+  readonly eventStore: EventStore;
+  readonly machineUsers: MachineUsers;
+  /** Resolves after `close`. Rejects when the read model can no longer follow the log: the service must then stop. */
+  readonly finished: Promise<void>;
+  /** Lets requests under way finish, takes no new ones, and releases everything. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the service and resolves when it serves.
+ *
+ * @throws EventStoreUnusableError another process uses the data directory, or it is not of this version
+ * @throws WrongMasterKeyError the master key is not the one that the signing key was encrypted with
+ */
+export async function startService(config: ServiceConfig, options: ServiceOptions): Promise<Service> {
+  const releases: (() => Promise<void> | void)[] = [];
+  const release = async () => {
+    for (const one of releases.splice(0).reverse()) await one();
+  };
+  try {
+    return await start(config, options, (one) => releases.push(one), release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function start(
+  config: ServiceConfig,
+  options: ServiceOptions,
+  onRelease: (release: () => Promise<void> | void) => void,
+  close: () => Promise<void>,
+): Promise<Service> {
+  const { logger, clock = () => new Date(), hasher = bcryptHasher(config.bcryptCost), onCatchUp } = options;
+  const dataDirectory = new DataDirectory(config.dataDir);
+
+  const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
+  onRelease(() => eventStore.close());
+  const masterKey = config.masterKey ?? (await dataDirectory.masterKey());
+  const readModel = await ReadModel.open(dataDirectory.readModelFile, eventStore);
+  onRelease(() => readModel.close());
+  const head = await headOf(eventStore);
+  const projector = new Projector({
+    eventStore,
+    readModel,
+    onProgress: ({ position }) => {
+      if (!projector.isReady) onCatchUp?.({ position, head });
+    },
+  });
+  onRelease(() => projector.stop());
+
+  const commands = new CommandHandler({
+    eventStore,
+    clock,
+    waitForReadModel: (position) => projector.waitFor(position),
+  });
+  const machineUsers = new MachineUsers(commands, hasher);
+  const directory = readModel.queries;
+  const keyRing = new SigningKeyRing(directory, masterKey);
+  let issuer = config.externalUrl ?? '';
+  const accessTokens = new AccessTokens({ issuer: () => issuer, keyRing, clock });
+  const authenticator = new ClientAuthenticator({
+    directory,
+    hasher,
+    commands,
+    onRehashFailure: (error) => logger.warn({ err: error }, 'a secret could not be hashed anew'),
+  });
+
+  let isServing = false;
+  const server = createServer({
+    management: { machineUsers, directory },
+    oauth: {
+      issuer: () => issuer,
+      authenticator,
+      accessTokens,
+      keyRing,
+      managementProjectId: () => directory.managementProjectId(),
+    },
+    access: directory,
+    isReady: () => isServing && projector.isReady,
+    logger,
+  });
+  onRelease(() => server.close());
+  const url = await listen(server, config);
+  if (issuer === '') issuer = `http://localhost:${new URL(url).port}`;
+
+  projector.start();
+  await projector.caughtUp;
+  const isNew = await setUpInstance({
+    commands,
+    machineUsers,
+    masterKey,
+    saveAdminCredentials: (credentials) =>
+      dataDirectory.saveAdminCredentials({
+        issuer,
+        tokenEndpoint: issuer + oauthPaths.token,
+        ...credentials,
+      }),
+  });
+  await keyRing.current();
+  isServing = true;
+  return {
+    url,
+    issuer,
+    isNew,
+    adminCredentialsFile: dataDirectory.adminCredentialsFile,
+    eventStore,
+    machineUsers,
+    finished: projector.finished(),
+    close,
+  };
+}
+
+async function listen(server: FastifyInstance, { host, port }: ServiceConfig): Promise<string> {
+  await server.listen({ host, port });
+  const { port: boundPort } = server.server.address() as AddressInfo;
+  const name = host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${boundPort}`;
+}
+
+async function headOf(eventStore: EventStore): Promise<bigint> {
+  for await (const event of eventStore.readAll({ direction: 'backwards', limit: 1 })) return event.position;
+  return 0n;
+}
