@@ -1,4 +1,4 @@
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { idOfStream } from '../domain/aggregates.ts';
 import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
@@ -82,7 +82,7 @@ export class ReadModel {
   }
 
   close(): void {
-    this.#session.db.close();
+    if (this.#session.db.isOpen) this.#session.db.close();
   }
 
   #project(recorded: RecordedEvent): void {
@@ -108,16 +108,15 @@ async function isBuiltFrom(eventStore: EventStore, checkpoint: Checkpoint | unde
 
 /** The database in `file`, or undefined when there is none that this version of the code has built. */
 function openCurrent(file: string): DatabaseSync | undefined {
-  let db: DatabaseSync | undefined;
+  if (!existsSync(file)) return undefined;
+  const db = new DatabaseSync(file, { open: false });
   try {
-    db = new DatabaseSync(file, { open: false });
-    closeSync(openSync(file, 'r'));
     db.open();
     if (db.prepare('PRAGMA user_version').get()?.['user_version'] === readModelVersion) return configured(db);
     db.close();
   } catch {
-    // Missing, or damaged: both are mended by building it anew.
-    if (db?.isOpen) db.close();
+    // Damaged: mended by building it anew.
+    if (db.isOpen) db.close();
   }
   return undefined;
 }

@@ -1,5 +1,4 @@
 import { EventEmitter, once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { EventStoreClosedError, WrongExpectedRevisionError } from '../errors.ts';
 import type {
@@ -16,6 +15,7 @@ import type {
   SubscriptionBatch,
 } from '../event-store.ts';
 import { type SerializedEvent, serializeNewEvents } from '../new-events.ts';
+import { createPrivateFile } from './private-file.ts';
 import { checkSchema, prepareSchema } from './schema.ts';
 import { acquireWriterLock, type WriterLock } from './writer-lock.ts';
 
@@ -75,7 +75,7 @@ class SqliteEventStore implements EventStore {
 
   constructor({ file, readOnly = false }: SqliteEventStoreOptions) {
     if (!readOnly) {
-      closeSync(openSync(file, 'a', 0o600));
+      createPrivateFile(file);
       this.#lock = acquireWriterLock(file);
     }
     try {

@@ -1,7 +1,7 @@
-import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
 import { EventStoreUnusableError } from '../errors.ts';
+import { createPrivateFile } from './private-file.ts';
 
 export interface WriterLock {
   release(): void;
@@ -16,7 +16,7 @@ export interface WriterLock {
  */
 export function acquireWriterLock(logFile: string): WriterLock {
   const lockFile = `${logFile}-lock`;
-  closeSync(openSync(lockFile, 'a', 0o600));
+  createPrivateFile(lockFile);
   const db = new DatabaseSync(lockFile, { timeout: 0 });
   try {
     // A rollback journal, not WAL: readers of the holder's row then need no write access.

@@ -1,0 +1,120 @@
+import { expect, test, vi } from 'vitest';
+import { bcryptHasher } from '../../src/application/secret-hasher.ts';
+import { machineUser } from '../../src/domain/aggregates.ts';
+import { secretIdOf } from '../../src/domain/machine-secret.ts';
+import { exists } from '../../src/domain/machine-user/state.ts';
+import { WrongExpectedRevisionError } from '../../src/eventstore/errors.ts';
+import { hashOfEvent } from '../../src/eventstore/hash-chain.ts';
+import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
+import { idsOf, withAppend } from '../support/faulty-event-store.ts';
+
+test('the stream version counts the events of the user', async () => {
+  const { machineUsers } = node(emptyStore());
+  const { userId, details } = await machineUsers.add(robot, context);
+  expect(details.sequence).toBe(1n);
+  for (const sequence of [2n, 3n]) {
+    const set = await machineUsers.setSecret({ userId, organizationId }, context);
+    expect(set.details.sequence).toBe(sequence);
+  }
+  expect((await machineUsers.removeSecret({ userId, organizationId }, context)).sequence).toBe(4n);
+});
+
+test('an event says when, who, why, and what stands before it in its stream', async () => {
+  const store = emptyStore();
+  const { machineUsers, clock } = node(store);
+  const editor = { userId: 'u', organizationId: 'o' };
+  const { userId } = await machineUsers.add(robot, {
+    editor,
+    correlationId: 'request',
+    causationId: 'cause',
+  });
+  clock.advance(1000);
+  await machineUsers.setSecret({ userId, organizationId }, context);
+  const [added, secretSet] = await Array.fromAsync(store.readStream(`machineUser-${userId}`));
+  expect(added?.metadata).toEqual({
+    schemaVersion: 1,
+    occurredAt: '2026-01-02T03:04:05.678Z',
+    editor,
+    $correlationId: 'request',
+    $causationId: 'cause',
+    previousHash: null,
+  });
+  expect(secretSet?.metadata).toMatchObject({
+    occurredAt: '2026-01-02T03:04:06.678Z',
+    editor: null,
+    previousHash: added && hashOfEvent(added),
+  });
+});
+
+test('the hash chain holds through events of one command and of many', async () => {
+  const store = emptyStore();
+  const { machineUsers } = node(store);
+  const { userId } = await machineUsers.add(robot, context);
+  for (let time = 0; time < 5; time++) await machineUsers.setSecret({ userId, organizationId }, context);
+  let previousHash: string | null = null;
+  for await (const event of store.readStream(`machineUser-${userId}`)) {
+    expect(event.metadata['previousHash']).toBe(previousHash);
+    previousHash = hashOfEvent(event);
+  }
+});
+
+test('after a conflict the command is decided again, with the same secret, hash and event ids', async () => {
+  const store = emptyStore();
+  const { machineUsers: other } = node(store);
+  const { userId } = await other.add(robot, context);
+  await other.setSecret({ userId, organizationId }, context);
+
+  const attempts: { ids: string[]; revision: unknown; data: unknown[] }[] = [];
+  const contended = withAppend(store, async (append, stream, events, revision) => {
+    attempts.push({ ids: idsOf(events), revision, data: events.map((event) => event.data) });
+    if (attempts.length <= 2) await other.setSecret({ userId, organizationId }, context);
+    return append(stream, events, revision);
+  });
+  const hasher = bcryptHasher(4);
+  const hash = vi.spyOn(hasher, 'hash');
+  const { machineUsers, commands } = node(contended, undefined, hasher);
+  const { clientSecret, details } = await machineUsers.setSecret({ userId, organizationId }, context);
+
+  expect(attempts.map((attempt) => attempt.revision)).toEqual([1n, 2n, 3n]);
+  expect(new Set(attempts.map((attempt) => attempt.ids.join())).size).toBe(1);
+  expect(hash).toHaveBeenCalledTimes(1);
+  expect(details.sequence).toBe(5n);
+  const { state } = await commands.load(machineUser, userId);
+  expect(exists(state) && state.secrets).toEqual([
+    { secretId: secretIdOf(clientSecret), hashedSecret: await hash.mock.results[0]?.value },
+  ]);
+});
+
+test('a command that loses every time ends as contended', async () => {
+  const store = emptyStore();
+  const { userId } = await node(store).machineUsers.add(robot, context);
+  const losing = withAppend(store, async (_append, stream, _events, revision) => {
+    throw new WrongExpectedRevisionError(stream, revision, 99n);
+  });
+  const set = node(losing).machineUsers.setSecret({ userId, organizationId }, context);
+  await expect(set).rejects.toMatchObject({ code: 'CONTENDED', httpStatus: 503 });
+});
+
+test('a fault of the store is not repeated and reaches the caller', async () => {
+  const store = emptyStore();
+  const { userId } = await node(store).machineUsers.add(robot, context);
+  const append = vi.fn(async () => {
+    throw new Error('disk full');
+  });
+  const set = node(withAppend(store, append)).machineUsers.setSecret({ userId, organizationId }, context);
+  await expect(set).rejects.toThrow('disk full');
+  expect(append).toHaveBeenCalledTimes(1);
+});
+
+test('many commands on one user, from two processes, all succeed one after the other', async () => {
+  const store = emptyStore();
+  const nodes = [node(store), node(store)] as const;
+  const { userId } = await nodes[0].machineUsers.add(robot, context);
+  const sets = await Promise.all(
+    Array.from({ length: 40 }, (_, index) =>
+      nodes[index % 2]?.machineUsers.setSecret({ userId, organizationId }, context),
+    ),
+  );
+  const sequences = sets.map((set) => Number(set?.details.sequence)).sort((a, b) => a - b);
+  expect(sequences).toEqual(Array.from({ length: 40 }, (_, index) => index + 2));
+});

@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest';
+import { machineUser } from '../../src/domain/aggregates.ts';
+import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
+import { withAppend } from '../support/faulty-event-store.ts';
+
+const taken = { code: 'USER_NAME_TAKEN', httpStatus: 409 };
+const claimGrace = 30_000;
+
+test.each(['robot', 'ROBOT', ' robot ', 'ｒｏｂｏｔ'])(
+  'a second user cannot have the name, spelled %j',
+  async (userName) => {
+    const { machineUsers } = node(emptyStore());
+    await machineUsers.add(robot, context);
+    await expect(machineUsers.add({ ...robot, userName }, context)).rejects.toMatchObject(taken);
+  },
+);
+
+test('of many users that are added at once under one name, on several nodes, exactly one succeeds', async () => {
+  const store = emptyStore();
+  const nodes = Array.from({ length: 4 }, () => node(store));
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 20 }, (_, index) => nodes[index % 4]?.machineUsers.add(robot, context)),
+  );
+  const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+  expect(refused).toHaveLength(19);
+  for (const { reason } of refused) expect(reason).toMatchObject(taken);
+});
+
+test('a user id in use is refused, and the name stays free', async () => {
+  const { machineUsers } = node(emptyStore());
+  const { userId } = await machineUsers.add(robot, context);
+  const again = machineUsers.add({ ...robot, userName: 'welder', userId }, context);
+  await expect(again).rejects.toMatchObject({ code: 'USER_ALREADY_EXISTS' });
+  await machineUsers.add({ ...robot, userName: 'welder' }, context);
+});
+
+/** A store on which the addition of the user stops: for good (a crash), or until the test lets it go on. */
+function stoppingBeforeAddition(store: ReturnType<typeof emptyStore>, wait: () => Promise<void>) {
+  return withAppend(store, async (append, stream, events, revision) => {
+    if (events[0]?.type === 'MachineUserAdded') await wait();
+    return append(stream, events, revision);
+  });
+}
+
+test('a crash between the claim and the addition does not block the name for good', async () => {
+  const store = emptyStore();
+  const crashing = stoppingBeforeAddition(store, async () => {
+    throw new Error('crash');
+  });
+  await expect(node(crashing).machineUsers.add({ ...robot, userId: 'lost' }, context)).rejects.toThrow(
+    'crash',
+  );
+
+  const { machineUsers, clock } = node(store);
+  clock.advance(claimGrace);
+  await expect(machineUsers.add(robot, context)).rejects.toMatchObject(taken);
+  clock.advance(1);
+  await machineUsers.add({ ...robot, userId: 'found' }, context);
+  await machineUsers.add({ ...robot, userId: 'lost', userName: 'other' }, context);
+});
+
+test('a slow addition whose name was taken over meanwhile fails, and does not make a second user of that name', async () => {
+  const store = emptyStore();
+  const paused = Promise.withResolvers<void>();
+  const reached = Promise.withResolvers<void>();
+  const slow = stoppingBeforeAddition(store, () => {
+    reached.resolve();
+    return paused.promise;
+  });
+  const slowAddition = node(slow).machineUsers.add({ ...robot, userId: 'slow' }, context);
+  await reached.promise;
+
+  const fast = node(store);
+  fast.clock.advance(claimGrace + 1);
+  await fast.machineUsers.add({ ...robot, userId: 'fast' }, context);
+
+  paused.resolve();
+  await expect(slowAddition).rejects.toMatchObject(taken);
+  expect((await fast.commands.load(machineUser, 'slow')).state.status).toBe('absent');
+});
+
+test('the name of a removed user becomes free, also when its release was lost', async () => {
+  const store = emptyStore();
+  const { machineUsers, commands, clock } = node(store);
+  const { userId } = await machineUsers.add(robot, context);
+  await commands.execute(machineUser, userId, { type: 'Remove', organizationId }, context);
+  clock.advance(claimGrace + 1);
+  await machineUsers.add(robot, context);
+});

@@ -1,0 +1,236 @@
+import { copyFileSync, existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { instance, instanceId, machineUser, organization } from '../../src/domain/aggregates.ts';
+import type { EventStore } from '../../src/eventstore/event-store.ts';
+import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { Projector } from '../../src/projections/projector.ts';
+import { ReadModel } from '../../src/projections/read-model.ts';
+import { closedAfterTest } from '../contract/event-store.contract.ts';
+import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
+import { newEvent } from '../support/new-event.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** Builds a read model from the store until it has caught up. */
+async function project(eventStore: EventStore, file: string) {
+  const readModel = await ReadModel.open(file, eventStore);
+  const apply = vi.spyOn(readModel, 'apply');
+  const projector = new Projector({ eventStore, readModel });
+  projector.start();
+  const close = async () => {
+    await projector.stop();
+    readModel.close();
+  };
+  onTestFinished(close);
+  await projector.caughtUp;
+  const applied = () => apply.mock.calls.flatMap(([events]) => events).length;
+  return { readModel, projector, close, applied, queries: readModel.queries };
+}
+
+/** Every row of every table. */
+function contentOf(file: string): Record<string, unknown[]> {
+  const db = new DatabaseSync(file, { readOnly: true });
+  const tables = db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`).all();
+  const content = Object.fromEntries(
+    tables.map(({ name }) => [String(name), db.prepare(`SELECT * FROM ${name} ORDER BY 1, 2`).all()]),
+  );
+  db.close();
+  return content;
+}
+
+/** A store with something in every table. */
+async function eventfulStore(): Promise<EventStore> {
+  const store = emptyStore();
+  const { commands, machineUsers } = node(store);
+  await commands.execute(organization, organizationId, { type: 'AddOrganization', name: 'ACME' }, context);
+  const plan = { projectId: 'p', organizationId, adminUserId: 'admin' };
+  await commands.execute(instance, instanceId, { type: 'StartSetUp', ...plan }, context);
+  const key = {
+    keyId: 'k',
+    algorithm: 'ES256',
+    publicKey: { kty: 'EC' },
+    encryptedPrivateKey: 'jwe',
+  } as const;
+  await commands.execute(instance, instanceId, { type: 'AddSigningKey', ...key }, context);
+  for (const aggregate of [instance, organization]) {
+    const roles = [aggregate === instance ? 'IAM_OWNER' : 'ORG_OWNER'];
+    const id = aggregate === instance ? instanceId : organizationId;
+    for (const userId of ['a', 'b']) {
+      await commands.execute(aggregate as typeof instance, id, { type: 'AddMember', userId, roles }, context);
+    }
+    await commands.execute(aggregate as typeof instance, id, { type: 'RemoveMember', userId: 'b' }, context);
+  }
+  for (const name of ['one', 'two', 'three']) {
+    const { userId } = await machineUsers.add({ ...robot, userId: name, userName: name }, context);
+    await machineUsers.setSecret({ userId, organizationId }, context);
+  }
+  await machineUsers.setSecret({ userId: 'one', organizationId }, context);
+  await machineUsers.removeSecret({ userId: 'two', organizationId }, context);
+  await machineUsers.deactivate({ userId: 'two', organizationId }, context);
+  await commands.execute(machineUser, 'three', { type: 'Remove', organizationId }, context);
+  return store;
+}
+
+test('a user is shown as its events left it', async () => {
+  const store = emptyStore();
+  const { commands, machineUsers, clock } = node(store);
+  const { queries, projector } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  const { userId } = await machineUsers.add({ ...robot, userName: 'Robot' }, context);
+  const creationDate = clock.now.toISOString();
+  clock.advance(1000);
+  await machineUsers.setSecret({ userId, organizationId }, context);
+  const change = { ...robot, type: 'ChangeMachineUser', name: 'Robo', accessTokenType: 'jwt' } as const;
+  await commands.execute(machineUser, userId, change, context);
+  await commands.execute(machineUser, userId, { type: 'Lock', organizationId }, context);
+  await commands.execute(
+    machineUser,
+    userId,
+    { type: 'ChangeUserName', organizationId, userName: 'Welder' },
+    context,
+  );
+  const { position } = await store.append('end-1', [newEvent()], 'any');
+  await projector.waitFor(position);
+
+  expect(queries.machineUserById(userId)).toEqual({
+    userId,
+    organizationId,
+    userName: 'Welder',
+    name: 'Robo',
+    description: '',
+    accessTokenType: 'jwt',
+    state: 'locked',
+    hasSecret: true,
+    sequence: 5n,
+    creationDate,
+    changeDate: clock.now.toISOString(),
+  });
+  expect(queries.clientByLoginName('Robot')).toBeUndefined();
+  expect(queries.clientByLoginName('WELDER')).toMatchObject({ userId, userName: 'Welder', isActive: false });
+  expect(queries.organizationOfActiveUser(userId)).toBeUndefined();
+});
+
+test('roles add up over the instance and the organization, and end with the membership', async () => {
+  const store = await eventfulStore();
+  const { queries } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  expect(queries.rolesOf('a', organizationId).sort()).toEqual(['IAM_OWNER', 'ORG_OWNER']);
+  expect(queries.rolesOf('a', 'another')).toEqual(['IAM_OWNER']);
+  expect(queries.rolesOf('b', organizationId)).toEqual([]);
+});
+
+test('deleted, the read model is built anew to the same content', async () => {
+  const store = await eventfulStore();
+  const file = join(temporaryFolder(), 'read-model.db');
+  await (await project(store, file)).close();
+  const before = contentOf(file);
+  for (const [table, rows] of Object.entries(before)) expect([table, rows.length]).not.toEqual([table, 0]);
+
+  rmSync(file);
+  await (await project(store, file)).close();
+  expect(contentOf(file)).toEqual(before);
+});
+
+test('it goes on from its checkpoint', async () => {
+  const store = await eventfulStore();
+  const file = join(temporaryFolder(), 'read-model.db');
+  await (await project(store, file)).close();
+  await node(store).machineUsers.add({ ...robot, userName: 'four' }, context);
+  expect((await project(store, file)).applied()).toBe(2);
+});
+
+test('rows and checkpoint are written together or not at all', async () => {
+  const store = emptyStore();
+  const file = join(temporaryFolder(), 'read-model.db');
+  const readModel = await ReadModel.open(file, store);
+  onTestFinished(() => readModel.close());
+  await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
+  const [claimed, added] = await Array.fromAsync(store.readAll());
+  if (claimed === undefined || added === undefined) throw new Error('two events expected');
+  const unreadable = { ...added, stream: 'machineUser-two', data: { nonsense: true } };
+  expect(() => readModel.apply([claimed, added, unreadable])).toThrow(/does not fit its schema/);
+  expect(readModel.checkpoint()).toBeUndefined();
+  expect(readModel.queries.machineUserById('one')).toBeUndefined();
+  readModel.apply([claimed, added]);
+  expect(readModel.checkpoint()).toMatchObject({ position: added.position, eventId: added.id });
+});
+
+test.each([
+  ['damaged', (file: string) => writeFileSync(file, 'not a database'.repeat(1000))],
+  [
+    'of another version',
+    (file: string) => {
+      const db = new DatabaseSync(file);
+      db.exec('PRAGMA user_version = 999');
+      db.close();
+    },
+  ],
+])('it is built anew when its file is %s', async (_, spoil) => {
+  const store = await eventfulStore();
+  const file = join(temporaryFolder(), 'read-model.db');
+  await (await project(store, file)).close();
+  const before = contentOf(file);
+  spoil(file);
+  await (await project(store, file)).close();
+  expect(contentOf(file)).toEqual(before);
+});
+
+test('it is built anew when the log is another one, or an older copy of it', async () => {
+  const folder = temporaryFolder();
+  const file = join(folder, 'read-model.db');
+  const logFile = join(folder, 'events.db');
+  const first = openSqliteEventStore({ file: logFile });
+  await node(first).machineUsers.add({ ...robot, userId: 'one', userName: 'one' }, context);
+  await first.close();
+  copyFileSync(logFile, join(folder, 'backup.db'));
+
+  const second = openSqliteEventStore({ file: logFile });
+  await node(second).machineUsers.add({ ...robot, userId: 'two', userName: 'two' }, context);
+  await (await project(second, file)).close();
+  await second.close();
+
+  const restored = closedAfterTest(openSqliteEventStore({ file: join(folder, 'backup.db') }));
+  const { queries } = await project(restored, file);
+  expect(queries.machineUserById('one')).toBeDefined();
+  expect(queries.machineUserById('two')).toBeUndefined();
+});
+
+test('its file can be read by its owner only', async () => {
+  const file = join(temporaryFolder(), 'read-model.db');
+  await project(emptyStore(), file);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(existsSync(`${file}-wal`)).toBe(true);
+});
+
+test('whoever waits for a position sees what stands there', async () => {
+  const store = emptyStore();
+  const { projector, queries } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  const { machineUsers } = node(store);
+  for (let count = 0; count < 20; count++) {
+    const { userId } = await machineUsers.add({ ...robot, userName: `robot-${count}` }, context);
+    const [last] = await Array.fromAsync(store.readAll({ direction: 'backwards', limit: 1 }));
+    await projector.waitFor(last?.position ?? 0n);
+    expect(queries.machineUserById(userId)).toBeDefined();
+  }
+});
+
+test('an event that cannot be read stops the projector, and nobody waits for it in vain', async () => {
+  const store = emptyStore();
+  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), store);
+  const projector = new Projector({ eventStore: store, readModel });
+  projector.start();
+  await projector.caughtUp;
+  expect(projector.isReady).toBe(true);
+  const metadata = { schemaVersion: 99 };
+  const { position } = await store.append(
+    'machineUser-1',
+    [{ ...newEvent('any', 'MachineUserAdded'), metadata }],
+    'any',
+  );
+  await expect(projector.waitFor(position)).rejects.toMatchObject({
+    code: 'READ_MODEL_BEHIND',
+    httpStatus: 503,
+  });
+  await expect(projector.finished()).rejects.toThrow(/no readable metadata/);
+  expect(projector.isReady).toBe(false);
+  readModel.close();
+});
