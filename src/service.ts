@@ -46,6 +46,7 @@ export interface Service {
   readonly isNew: boolean;
   readonly adminCredentialsFile: string;
   readonly eventStore: EventStore;
+  readonly commands: CommandHandler;
   readonly machineUsers: MachineUsers;
   /** Resolves after `close`. Rejects when the read model can no longer follow the log: the service must then stop. */
   readonly finished: Promise<void>;
@@ -152,6 +153,7 @@ async function start(
     isNew,
     adminCredentialsFile: dataDirectory.adminCredentialsFile,
     eventStore,
+    commands,
     machineUsers,
     finished: projector.finished(),
     close,

@@ -1,0 +1,272 @@
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import * as oauth from 'oauth4webapi';
+import { allowInsecureRequests as allowInsecureOauth4webapi } from 'oauth4webapi';
+import * as openid from 'openid-client';
+import { describe, expect, it, test } from 'vitest';
+import { context } from '../support/application.ts';
+import {
+  addRobot,
+  adminToken,
+  answerOf,
+  managementClient,
+  managementScope,
+  requestToken,
+  runningService,
+} from '../support/running-service.ts';
+
+async function withRobot(userName = 'robot') {
+  const running = await runningService();
+  const call = managementClient(running.url, await adminToken(running));
+  const robot = await addRobot(call, userName);
+  const post = async (
+    body: string | Record<string, string>,
+    headers: Record<string, string> = {},
+    query = '',
+  ) =>
+    answerOf(
+      await fetch(`${running.url}/oauth/v2/token${query}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+        body: String(new URLSearchParams(body)),
+      }),
+    );
+  const basic = (id: string, secret: string) =>
+    `Basic ${btoa(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`)}`;
+  const { organizationId } = running.admin;
+  return { running, call, robot, post, basic, user: { userId: robot.userId, organizationId } };
+}
+
+const grant = { grant_type: 'client_credentials' };
+
+describe('a grant', () => {
+  it('is a JWT access token as RFC 9068 has it', async () => {
+    const { running, robot } = await withRobot();
+    const { url, service } = running;
+    const { status, headers, body } = await requestToken(url, robot.clientId, robot.clientSecret);
+    expect(status).toBe(200);
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('pragma')).toBe('no-cache');
+    expect(body).toEqual({ access_token: expect.any(String), token_type: 'Bearer', expires_in: 3600 });
+
+    const { payload, protectedHeader } = await jwtVerify(
+      body.access_token,
+      createRemoteJWKSet(new URL(`${url}/oauth/v2/keys`)),
+      { issuer: service.issuer, typ: 'at+jwt', algorithms: ['ES256'] },
+    );
+    expect(protectedHeader.kid).toEqual(expect.any(String));
+    expect(payload).toEqual({
+      iss: service.issuer,
+      sub: robot.userId,
+      client_id: 'robot',
+      aud: [expect.stringMatching(/^\d{18}$/)],
+      scope: managementScope,
+      iat: expect.any(Number),
+      nbf: payload.iat,
+      exp: (payload.iat ?? 0) + 3600,
+      jti: expect.any(String),
+    });
+  });
+
+  it('is given for HTTP Basic and for form post', async () => {
+    const { robot, post, basic } = await withRobot();
+    const { clientId: client_id, clientSecret: client_secret } = robot;
+    expect((await post(grant, { authorization: basic(client_id, client_secret) })).status).toBe(200);
+    expect((await post({ ...grant, client_id, client_secret })).status).toBe(200);
+    expect(
+      (await post({ ...grant, client_id }, { authorization: basic(client_id, client_secret) })).status,
+    ).toBe(200);
+  });
+
+  it.each(['a:b', 'a%b', 'a+b c', 'rööbot', '"a"&b=c'])(
+    'is given to the client id %j, form-url-encoded as RFC 6749 says',
+    async (userName) => {
+      const { robot, post, basic } = await withRobot(userName);
+      expect(robot.clientId).toBe(userName);
+      expect((await post(grant, { authorization: basic(userName, robot.clientSecret) })).status).toBe(200);
+      expect((await requestToken((await withRobot(userName)).running.url, userName, 'wrong')).status).toBe(
+        401,
+      );
+    },
+  );
+
+  it('has the scope openid when none was asked for, and says so', async () => {
+    const { robot, post, basic } = await withRobot();
+    const { body } = await post(grant, { authorization: basic(robot.clientId, robot.clientSecret) });
+    expect(body.scope).toBe('openid');
+  });
+
+  it('drops scopes that it does not know, and says which are left', async () => {
+    const { running, robot } = await withRobot();
+    const scope = 'openid unheard urn:zitadel:iam:org:id:other profile';
+    const { body } = await requestToken(running.url, robot.clientId, robot.clientSecret, scope);
+    expect(body.scope).toBe('openid profile');
+  });
+
+  it('is for the client itself without an audience scope', async () => {
+    const { running, robot } = await withRobot();
+    const { body } = await requestToken(running.url, robot.clientId, robot.clientSecret, 'openid');
+    const claims = JSON.parse(Buffer.from(body.access_token.split('.')[1], 'base64url').toString());
+    expect(claims.aud).toEqual(['robot']);
+  });
+});
+
+describe('a refusal', () => {
+  const invalidClient = { error: 'invalid_client', error_description: 'client authentication failed' };
+
+  it('is one and the same for every reason', async () => {
+    const { running, call, robot, post, basic, user } = await withRobot();
+    const other = await addRobot(call, 'other');
+    const inactive = await addRobot(call, 'inactive');
+    await running.service.machineUsers.deactivate({ ...user, userId: inactive.userId }, context);
+    const removed = await addRobot(call, 'removed');
+    await call('DELETE', `/users/${removed.userId}/secret`);
+    const { clientSecret: replaced } = robot;
+    await call('PUT', `/users/${robot.userId}/secret`, {});
+
+    const attempts: Record<string, [string, string]> = {
+      'unknown client': ['nobody', robot.clientSecret],
+      'wrong secret': ['robot', 'wrong'],
+      'secret of another': ['robot', other.clientSecret],
+      'replaced secret': ['robot', replaced],
+      'removed secret': ['removed', removed.clientSecret],
+      'inactive user': ['inactive', inactive.clientSecret],
+      'the user id for a client id': [other.userId, other.clientSecret],
+    };
+    for (const [reason, [id, secret]] of Object.entries(attempts)) {
+      for (const answer of [
+        await post({ ...grant, client_id: id, client_secret: secret }),
+        await post(grant, { authorization: basic(id, secret) }),
+      ]) {
+        expect([reason, answer.status, answer.body]).toEqual([reason, 401, invalidClient]);
+        expect(answer.headers.get('www-authenticate')).toBe('Basic realm="keyturn", charset="UTF-8"');
+        expect(answer.headers.get('cache-control')).toBe('no-store');
+      }
+    }
+  });
+
+  const credentials = { client_id: 'robot', client_secret: 'x' };
+  it.each<[string, number, string, string | Record<string, string>, Record<string, string>?, string?]>([
+    ['no body', 400, 'invalid_request', ''],
+    ['no grant type', 400, 'invalid_request', credentials],
+    ['an empty grant type', 400, 'invalid_request', { grant_type: '', ...credentials }],
+    ['another grant type', 400, 'unsupported_grant_type', { grant_type: 'password', ...credentials }],
+    ['no credentials', 401, 'invalid_client', grant],
+    ['no secret', 401, 'invalid_client', { ...grant, client_id: 'robot' }],
+    ['an empty secret', 401, 'invalid_client', { ...grant, client_id: 'robot', client_secret: '' }],
+    ['another scheme', 401, 'invalid_client', grant, { authorization: 'Bearer x' }],
+    ['Basic without a colon', 401, 'invalid_client', grant, { authorization: `Basic ${btoa('robot')}` }],
+    ['undecodable Basic', 401, 'invalid_client', grant, { authorization: `Basic ${btoa('robot:%zz')}` }],
+    [
+      'two methods',
+      400,
+      'invalid_request',
+      { ...grant, ...credentials },
+      { authorization: `Basic ${btoa('robot:x')}` },
+    ],
+    [
+      'two clients',
+      400,
+      'invalid_request',
+      { ...grant, client_id: 'a' },
+      { authorization: `Basic ${btoa('robot:x')}` },
+    ],
+    ['a repeated parameter', 400, 'invalid_request', 'grant_type=client_credentials&scope=a&scope=b'],
+    ['credentials in the URL', 400, 'invalid_request', { ...grant, ...credentials }, {}, '?client_secret=x'],
+    ['JSON', 400, 'invalid_request', grant, { 'content-type': 'application/json' }],
+    ['a body without a type', 400, 'invalid_request', grant, { 'content-type': '' }],
+  ])('of %s is %i %s', async (_, status, error, body, headers, query) => {
+    const { post } = await withRobot();
+    const answer = await post(body, headers, query);
+    expect([answer.status, answer.body.error]).toEqual([status, error]);
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+  });
+
+  it.each(['a\nb', 'a "b"', ' openid', 'unheard', 'ä'])('of the scope %j is invalid_scope', async (scope) => {
+    const { running, robot } = await withRobot();
+    const { status, body } = await requestToken(running.url, robot.clientId, robot.clientSecret, scope);
+    expect([status, body.error]).toEqual([400, 'invalid_scope']);
+  });
+
+  it('of a body that is too large names no value of it', async () => {
+    const { post } = await withRobot();
+    const { status, body } = await post({ ...grant, client_id: 'robot', client_secret: 'x'.repeat(70_000) });
+    expect([status, body.error]).toEqual([400, 'invalid_request']);
+    expect(JSON.stringify(body)).not.toContain('xx');
+  });
+});
+
+test('the metadata names only what is there', async () => {
+  const { url, service } = await runningService();
+  const documents = await Promise.all(
+    ['openid-configuration', 'oauth-authorization-server'].map(async (name) =>
+      (await fetch(`${url}/.well-known/${name}`)).json(),
+    ),
+  );
+  expect(documents[0]).toEqual(documents[1]);
+  expect(documents[0]).toEqual({
+    issuer: service.issuer,
+    token_endpoint: `${service.issuer}/oauth/v2/token`,
+    jwks_uri: `${service.issuer}/oauth/v2/keys`,
+    grant_types_supported: ['client_credentials'],
+    response_types_supported: [],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    scopes_supported: ['openid', 'profile', 'email', 'phone', 'address'],
+  });
+});
+
+test('the key set holds the public part of the signing key only', async () => {
+  const { url } = await runningService();
+  const { keys } = (await (await fetch(`${url}/oauth/v2/keys`)).json()) as { keys: object[] };
+  expect(keys).toEqual([
+    {
+      kty: 'EC',
+      crv: 'P-256',
+      x: expect.any(String),
+      y: expect.any(String),
+      kid: expect.any(String),
+      alg: 'ES256',
+      use: 'sig',
+    },
+  ]);
+});
+
+describe('real clients', () => {
+  it.each([
+    ['Basic', openid.ClientSecretBasic],
+    ['post', openid.ClientSecretPost],
+  ])('openid-client signs in by %s', async (_, authentication) => {
+    const { running, robot } = await withRobot('rö:bot');
+    const configuration = await openid.discovery(
+      new URL(running.service.issuer),
+      robot.clientId,
+      undefined,
+      authentication(robot.clientSecret),
+      { execute: [openid.allowInsecureRequests] },
+    );
+    const tokens = await openid.clientCredentialsGrant(configuration, { scope: managementScope });
+    expect(tokens.token_type).toBe('bearer');
+    expect(tokens.expiresIn()).toBeGreaterThan(3500);
+  });
+
+  it('oauth4webapi signs in, and verifies the token as a resource server', async () => {
+    const { running, robot } = await withRobot();
+    const insecure = { [allowInsecureOauth4webapi]: true };
+    const issuer = new URL(running.service.issuer);
+    const response = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
+    const server = await oauth.processDiscoveryResponse(issuer, response);
+    const client = { client_id: robot.clientId };
+    const granted = await oauth.clientCredentialsGrantRequest(
+      server,
+      client,
+      oauth.ClientSecretBasic(robot.clientSecret),
+      { scope: 'openid' },
+      insecure,
+    );
+    const { access_token } = await oauth.processClientCredentialsResponse(server, client, granted);
+    const request = new Request('https://resource.example', {
+      headers: { authorization: `Bearer ${access_token}` },
+    });
+    const claims = await oauth.validateJwtAccessToken(server, request, 'robot', insecure);
+    expect(claims).toMatchObject({ sub: robot.userId, scope: 'openid' });
+  });
+});
