@@ -18,6 +18,7 @@ export function errorBodyOf(error: KeyturnError): ErrorBody {
 const codesOfFastify: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'CONTENT_TYPE_UNSUPPORTED',
   FST_ERR_CTP_BODY_TOO_LARGE: 'REQUEST_TOO_LARGE',
+  FST_ERR_BAD_URL: 'URL_UNREADABLE',
 };
 
 /** Any error as one that a caller may see. What is not foreseen is logged and shown as `INTERNAL`, without its text. */
@@ -29,7 +30,8 @@ export function toKeyturnError(error: FastifyError | Error, request: FastifyRequ
   const known = 'code' in error ? codesOfFastify[error.code] : undefined;
   if (known !== undefined) return new KeyturnError(known);
   if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500) {
-    return new KeyturnError('REQUEST_UNREADABLE', { text: error.message });
+    // Its text may repeat what was sent, and that may be a secret.
+    return new KeyturnError('REQUEST_UNREADABLE');
   }
   request.log.error({ err: error }, 'unexpected error');
   return new KeyturnError('INTERNAL');

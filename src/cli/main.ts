@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { loadEnvFile } from 'node:process';
 import { Command } from '@commander-js/extra-typings';
+import { demo } from './demo.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
@@ -29,5 +30,7 @@ program
     '\nA .env file in the working directory is read; the environment and flags go before it.',
   )
   .action(serve);
+
+program.command('demo').description('show the main job on a throw-away instance').action(demo);
 
 await program.parseAsync();

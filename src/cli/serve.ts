@@ -6,8 +6,10 @@ import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
 import { rebuildProgress } from './rebuild-progress.ts';
+import { InvalidMasterKeyError, masterKeyOf } from './settings.ts';
 
-export interface ServeSettings extends ServiceConfig {
+export interface ServeSettings extends Omit<ServiceConfig, 'masterKey'> {
+  readonly masterKey?: string | undefined;
   readonly logLevel: string;
 }
 
@@ -23,7 +25,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
   let service: Service;
   try {
     service = await startService(
-      { ...settings, dataDir: resolve(settings.dataDir) },
+      { ...settings, dataDir: resolve(settings.dataDir), masterKey: masterKeyOf(settings.masterKey) },
       { logger, ...(progress && { onCatchUp: progress.update }) },
     );
   } catch (error) {
@@ -48,9 +50,11 @@ export async function serve(settings: ServeSettings): Promise<void> {
   });
 }
 
+const expectedErrors = [EventStoreUnusableError, WrongMasterKeyError, InvalidMasterKeyError];
+
 /** What a person can mend; undefined for everything else, which deserves its stack trace. */
 function reasonNotToStart(error: unknown): string | undefined {
-  if (error instanceof EventStoreUnusableError || error instanceof WrongMasterKeyError) return error.message;
+  if (expectedErrors.some((expected) => error instanceof expected)) return (error as Error).message;
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   if (error.code === 'EADDRINUSE')
     return `another program listens there already (${error.message}): choose another --port`;

@@ -20,9 +20,7 @@ export const serveOptions = {
   masterKey: new Option(
     '--master-key <base64>',
     '32 bytes that encrypt the signing keys (default: master.key in the data directory, made on the first start)',
-  )
-    .env('KEYTURN_MASTER_KEY')
-    .argParser(parseMasterKeySetting),
+  ).env('KEYTURN_MASTER_KEY'),
   bcryptCost: new Option(
     '--bcrypt-cost <number>',
     'work factor of secret hashes, 4 to 31; each step doubles the work',
@@ -56,8 +54,18 @@ function parseExternalUrl(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-function parseMasterKeySetting(text: string): Uint8Array {
-  const key = parseMasterKey(text);
-  if (key === undefined) throw new InvalidArgumentError('It must be 32 bytes in base64.');
+export class InvalidMasterKeyError extends Error {
+  override readonly name = 'InvalidMasterKeyError';
+}
+
+/** Not an `argParser`: the message of a refused value would show it. Throws {@link InvalidMasterKeyError}. */
+export function masterKeyOf(setting: string | undefined): Uint8Array | undefined {
+  if (setting === undefined) return undefined;
+  const key = parseMasterKey(setting);
+  if (key === undefined) {
+    throw new InvalidMasterKeyError(
+      'KEYTURN_MASTER_KEY (--master-key) is invalid. It must be 32 bytes in base64.',
+    );
+  }
   return key;
 }

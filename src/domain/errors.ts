@@ -52,7 +52,8 @@ export const errorTable = {
 
   ROUTE_NOT_FOUND: { grpc: 'NOT_FOUND', text: 'Not Found' },
   METHOD_NOT_ALLOWED: { grpc: 'UNIMPLEMENTED', http: 405, text: 'Method Not Allowed' },
-  REQUEST_UNREADABLE: { grpc: 'INVALID_ARGUMENT', text: 'request body is not readable' },
+  URL_UNREADABLE: { grpc: 'INVALID_ARGUMENT', text: 'the URL is not readable' },
+  REQUEST_UNREADABLE: { grpc: 'INVALID_ARGUMENT', text: 'the request is not readable' },
   CONTENT_TYPE_UNSUPPORTED: {
     grpc: 'INVALID_ARGUMENT',
     http: 415,

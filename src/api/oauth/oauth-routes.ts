@@ -105,7 +105,8 @@ function toOAuthError(error: FastifyError | Error, request: FastifyRequest): OAu
     return new OAuthError('invalid_request', 'the body must be application/x-www-form-urlencoded');
   }
   if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500) {
-    return new OAuthError('invalid_request', error.message);
+    // Its own text may repeat what was sent, and that may be a secret.
+    return new OAuthError('invalid_request', 'the body is not readable, or too large');
   }
   request.log.error({ err: error }, 'unexpected error');
   return new OAuthError('server_error', 'internal error');
