@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import AsyncLock from 'async-lock';
+import { LRUCache } from 'lru-cache';
 import pRetry from 'p-retry';
 import { type Aggregate, streamOf } from '../domain/aggregates.ts';
 import type { DomainEvent, Occurred } from '../domain/decider.ts';
@@ -47,6 +48,8 @@ export interface CommandHandlerOptions {
   readonly waitForReadModel: (position: bigint) => Promise<void>;
 }
 
+/** How many streams are kept, so that a long one is not read from its begin for each command. */
+const recentStreams = 10_000;
 /** How often a command is decided again after another writer was faster, before it is given up as contended. */
 const conflictRetries = 30;
 
@@ -60,6 +63,8 @@ export class CommandHandler {
    * Other processes are kept apart by the expected revision alone.
    */
   readonly #turns = new AsyncLock({ maxPending: Number.POSITIVE_INFINITY });
+  /** What streams used lately came to. Never trusted to be the newest: every load reads on from there. */
+  readonly #recent = new LRUCache<string, Loaded<unknown>>({ max: recentStreams });
 
   constructor({ eventStore, clock, waitForReadModel }: CommandHandlerOptions) {
     this.#eventStore = eventStore;
@@ -76,13 +81,21 @@ export class CommandHandler {
     id: string,
   ): Promise<Loaded<State>> {
     const { decider } = aggregate;
-    let state = decider.initialState;
+    const stream = streamOf(aggregate, id);
+    let { state, revision, hash } = (this.#recent.get(stream) as Loaded<State> | undefined) ?? {
+      state: decider.initialState,
+      revision: 'no_stream',
+      hash: null,
+    };
     let last: RecordedEvent | undefined;
-    for await (const recorded of this.#eventStore.readStream(streamOf(aggregate, id))) {
+    for await (const recorded of this.#eventStore.readStream(stream, { from: nextRevision(revision) })) {
       state = decider.evolve(state, readStoredEvent(recorded) as DomainEvent as Occurred<Event>);
       last = recorded;
     }
-    return { state, revision: last?.revision ?? 'no_stream', hash: last ? hashOfEvent(last) : null };
+    if (last !== undefined) [revision, hash] = [last.revision, hashOfEvent(last)];
+    const loaded = { state, revision, hash };
+    if (revision !== 'no_stream') this.#recent.set(stream, loaded);
+    return loaded;
   }
 
   /**
@@ -110,12 +123,12 @@ export class CommandHandler {
       const decided = aggregate.decider.decide(command, loaded.state);
       const happened = decided.map((event) => ({ ...event, occurredAt }));
       const state = fold(aggregate.decider, happened, loaded.state);
-      const lastRevision = loaded.revision === 'no_stream' ? -1n : loaded.revision;
-      const streamVersion = lastRevision + 1n + BigInt(decided.length);
+      const streamVersion = nextRevision(loaded.revision) + BigInt(decided.length);
       const outcome = { state, streamVersion, occurredAt };
       if (decided.length === 0) return { outcome, position: undefined };
-      const events = chained(stream, happened, loaded, eventIds, context);
-      const { position } = await this.#eventStore.append(stream, events, loaded.revision);
+      const { events, lastHash } = chained(stream, happened, loaded, eventIds, context);
+      const { position, revision } = await this.#eventStore.append(stream, events, loaded.revision);
+      this.#recent.set(stream, { state, revision, hash: lastHash });
       return { outcome, position };
     };
     const { outcome, position } = await this.#turns.acquire(stream, () =>
@@ -158,17 +171,21 @@ class EventIds {
   }
 }
 
-/** The events as they are stored, each with the hash of the one before it. */
+function nextRevision(revision: bigint | 'no_stream'): bigint {
+  return revision === 'no_stream' ? 0n : revision + 1n;
+}
+
+/** The events as they are stored, each with the hash of the one before it, and the hash of the last. */
 function chained(
   stream: string,
   happened: readonly Occurred<DomainEvent>[],
   loaded: Loaded<unknown>,
   eventIds: EventIds,
   context: CommandContext,
-): NewEvent[] {
-  let revision = loaded.revision === 'no_stream' ? -1n : loaded.revision;
-  let previousHash = loaded.hash;
-  return happened.map((event, index) => {
+): { events: NewEvent[]; lastHash: string | null } {
+  let revision = nextRevision(loaded.revision);
+  let lastHash = loaded.hash;
+  const events = happened.map((event, index) => {
     const { data, schemaVersion } = checkNewEvent(eventCatalogue, event);
     const metadata = {
       schemaVersion,
@@ -176,11 +193,12 @@ function chained(
       editor: context.editor,
       $correlationId: context.correlationId,
       $causationId: context.causationId,
-      previousHash,
+      previousHash: lastHash,
     } satisfies EventMetadata;
     const stored = { id: eventIds.at(index), type: event.type, data: data as JsonObject, metadata };
+    lastHash = hashOfEvent({ ...stored, stream, revision });
     revision += 1n;
-    previousHash = hashOfEvent({ ...stored, stream, revision });
     return stored;
   });
+  return { events, lastHash };
 }
