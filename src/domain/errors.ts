@@ -1,7 +1,5 @@
 /** Status codes of gRPC that Keyturn answers with (google.rpc.Code). */
 export const grpcCodes = {
-  CANCELLED: 1,
-  UNKNOWN: 2,
   INVALID_ARGUMENT: 3,
   NOT_FOUND: 5,
   ALREADY_EXISTS: 6,
@@ -18,8 +16,6 @@ export type GrpcCode = keyof typeof grpcCodes;
 
 /** How each gRPC code is answered over HTTP, as ZITADEL's gateway does (FAILED_PRECONDITION is 400, not 412). */
 const httpStatusOfGrpcCode: Record<GrpcCode, number> = {
-  CANCELLED: 499,
-  UNKNOWN: 500,
   INVALID_ARGUMENT: 400,
   NOT_FOUND: 404,
   ALREADY_EXISTS: 409,
@@ -64,17 +60,17 @@ export const errorTable = {
   INTERNAL: { grpc: 'INTERNAL', text: 'internal error' },
   NOT_READY: {
     grpc: 'UNAVAILABLE',
-    id: 'KEYTURN-N0trd',
+    id: 'KEYTURN-NotReady',
     text: 'The service is starting or stopping, try again',
   },
   CONTENDED: {
     grpc: 'UNAVAILABLE',
-    id: 'KEYTURN-C0ntd',
+    id: 'KEYTURN-Contended',
     text: 'Too many concurrent changes of the same object, try again',
   },
   READ_MODEL_BEHIND: {
     grpc: 'UNAVAILABLE',
-    id: 'KEYTURN-Behnd',
+    id: 'KEYTURN-Behind',
     text: 'The change is stored, but the read model has not caught up with it yet',
   },
 
@@ -101,36 +97,48 @@ export const errorTable = {
 
   ORGANIZATION_NAME_EMPTY: {
     grpc: 'INVALID_ARGUMENT',
-    id: 'KEYTURN-0rgNm',
+    id: 'KEYTURN-OrgName',
     text: 'Organisation name is empty',
   },
   ORGANIZATION_ALREADY_EXISTS: {
     grpc: 'ALREADY_EXISTS',
-    id: 'KEYTURN-0rgEx',
+    id: 'KEYTURN-OrgExists',
     text: 'Organisation already exists',
   },
-  ORGANIZATION_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'KEYTURN-0rgNf', text: 'Organisation could not be found' },
+  ORGANIZATION_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    id: 'KEYTURN-OrgNotFound',
+    text: 'Organisation could not be found',
+  },
   INSTANCE_ALREADY_SET_UP: {
     grpc: 'ALREADY_EXISTS',
-    id: 'KEYTURN-1nsEx',
+    id: 'KEYTURN-InstanceExists',
     text: 'Instance is already set up',
   },
-  INSTANCE_NOT_SET_UP: { grpc: 'FAILED_PRECONDITION', id: 'KEYTURN-1nsNs', text: 'Instance is not set up' },
+  INSTANCE_NOT_SET_UP: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-InstanceMissing',
+    text: 'Instance is not set up',
+  },
   SIGNING_KEY_ALREADY_EXISTS: {
     grpc: 'ALREADY_EXISTS',
-    id: 'KEYTURN-KeyEx',
+    id: 'KEYTURN-KeyExists',
     text: 'Signing key already exists',
   },
   MEMBER_ROLES_INVALID: {
     grpc: 'INVALID_ARGUMENT',
-    id: 'KEYTURN-MbrRl',
+    id: 'KEYTURN-MemberRoles',
     text: 'Roles of the member are invalid',
   },
-  MEMBER_ALREADY_EXISTS: { grpc: 'ALREADY_EXISTS', id: 'KEYTURN-MbrEx', text: 'Member already exists' },
-  MEMBER_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'KEYTURN-MbrNf', text: 'Member could not be found' },
+  MEMBER_ALREADY_EXISTS: {
+    grpc: 'ALREADY_EXISTS',
+    id: 'KEYTURN-MemberExists',
+    text: 'Member already exists',
+  },
+  MEMBER_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'KEYTURN-MemberNotFound', text: 'Member could not be found' },
   MEMBER_NOT_CHANGED: {
     grpc: 'FAILED_PRECONDITION',
-    id: 'KEYTURN-MbrNc',
+    id: 'KEYTURN-MemberUnchanged',
     text: 'Roles of the member not changed',
   },
 } as const satisfies Record<string, ErrorDefinition>;
