@@ -35,7 +35,6 @@ export interface ClientAuthenticatorOptions {
 export class ClientAuthenticator {
   readonly #options: ClientAuthenticatorOptions;
   readonly #verified = new VerifiedSecrets();
-  readonly #rehashing = new Set<string>();
 
   constructor(options: ClientAuthenticatorOptions) {
     this.#options = options;
@@ -63,7 +62,9 @@ export class ClientAuthenticator {
     if (this.#verified.isVerified(secretId, secret, stored.hashedSecret)) return client;
     if (!(await this.#options.hasher.verify(secret, stored.hashedSecret))) return undefined;
     this.#verified.remember(secretId, secret, stored.hashedSecret);
-    if (this.#options.hasher.isOutdated(stored.hashedSecret)) this.#rehash(client, secret, requestId);
+    if (this.#options.hasher.isOutdated(stored.hashedSecret)) {
+      this.#rehash(client, secret, stored.hashedSecret, requestId);
+    }
     return client;
   }
 
@@ -71,10 +72,9 @@ export class ClientAuthenticator {
   #rehash(
     { userId, organizationId, secretId }: AuthenticatedClient,
     secret: string,
+    outdatedHash: string,
     requestId: string,
   ): void {
-    if (this.#rehashing.has(secretId)) return;
-    this.#rehashing.add(secretId);
     const { hasher, commands, onRehashFailure } = this.#options;
     hasher
       .hash(secret)
@@ -82,11 +82,10 @@ export class ClientAuthenticator {
         commands.execute(
           machineUser,
           userId,
-          { type: 'RehashSecret', organizationId, secretId, hashedSecret },
+          { type: 'RehashSecret', organizationId, secretId, outdatedHash, hashedSecret },
           { editor: { userId, organizationId }, correlationId: requestId, causationId: requestId },
         ),
       )
-      .catch(onRehashFailure)
-      .finally(() => this.#rehashing.delete(secretId));
+      .catch(onRehashFailure);
   }
 }

@@ -121,14 +121,24 @@ describe('SetSecret', () => {
 });
 
 describe('RehashSecret', () => {
-  const rehash = { type: 'RehashSecret', organizationId, secretId: 'one', hashedSecret: 'new' } as const;
+  const rehash = {
+    type: 'RehashSecret',
+    organizationId,
+    secretId: 'one',
+    outdatedHash: 'hash-one',
+    hashedSecret: 'new',
+  } as const;
+  const rehashed: MachineUserEvent = {
+    type: 'MachineSecretRehashed',
+    data: { secretId: 'one', hashedSecret: 'new' },
+  };
 
   it('keeps the secret under a new hash', () =>
-    given(added, secretSet('one'))
-      .when(rehash)
-      .thenEvents({ type: 'MachineSecretRehashed', data: { secretId: 'one', hashedSecret: 'new' } }));
+    given(added, secretSet('one')).when(rehash).thenEvents(rehashed));
   it('does nothing for a secret that was replaced', () =>
     given(added, secretSet('one'), secretSet('two', 'one')).when(rehash).thenEvents());
+  it('does nothing for a secret that was hashed anew already', () =>
+    given(added, secretSet('one'), rehashed).when(rehash).thenEvents());
 });
 
 describe('RemoveSecret', () => {
@@ -180,7 +190,7 @@ const commandsOnExisting: Exclude<MachineUserCommand, { type: 'LapseUserNameClai
   { type: 'ChangeMachineUser', organizationId, ...profile },
   { type: 'ChangeUserName', organizationId, userName: 'welder' },
   { type: 'SetSecret', organizationId, secretId: 'one', hashedSecret: 'hash' },
-  { type: 'RehashSecret', organizationId, secretId: 'one', hashedSecret: 'hash' },
+  { type: 'RehashSecret', organizationId, secretId: 'one', outdatedHash: 'old', hashedSecret: 'hash' },
   { type: 'RemoveSecret', organizationId },
   ...(['Deactivate', 'Reactivate', 'Lock', 'Unlock', 'Remove'] as const).map((type) => ({
     type,
@@ -212,6 +222,7 @@ const anyCommand = fc.oneof(
   fc.record({
     type: fc.constantFrom('SetSecret', 'RehashSecret'),
     secretId: anySecretId,
+    outdatedHash: anyText,
     hashedSecret: anyText,
     ...inAnyOrganization,
   }),

@@ -28,7 +28,12 @@ type CommandInOrganization = InOrganization &
     | ({ readonly type: 'ChangeMachineUser' } & MachineUserProfile)
     | { readonly type: 'ChangeUserName'; readonly userName: string }
     | { readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string }
-    | { readonly type: 'RehashSecret'; readonly secretId: string; readonly hashedSecret: string }
+    | {
+        readonly type: 'RehashSecret';
+        readonly secretId: string;
+        readonly outdatedHash: string;
+        readonly hashedSecret: string;
+      }
     | { readonly type: 'RemoveSecret' }
     | { readonly type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove' }
   );
@@ -140,11 +145,13 @@ function setSecret(command: CommandOn<'SetSecret'>, user: ExistingMachineUser): 
   ];
 }
 
-/** Changes nothing when the secret was replaced meanwhile: the new hash is then of no use. */
+/** Changes nothing when the secret was replaced or hashed anew meanwhile: the new hash is then of no use. */
 function rehashSecret(command: CommandOn<'RehashSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
-  const { secretId, hashedSecret } = command;
-  const isLive = user.secrets.some((secret) => secret.secretId === secretId);
-  return isLive ? [{ type: 'MachineSecretRehashed', data: { secretId, hashedSecret } }] : [];
+  const { secretId, outdatedHash, hashedSecret } = command;
+  const isOutdated = user.secrets.some(
+    (secret) => secret.secretId === secretId && secret.hashedSecret === outdatedHash,
+  );
+  return isOutdated ? [{ type: 'MachineSecretRehashed', data: { secretId, hashedSecret } }] : [];
 }
 
 function removeSecret(user: ExistingMachineUser): MachineUserEvent[] {
