@@ -1,0 +1,76 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, test } from 'vitest';
+import { z } from 'zod';
+import { serveOptions } from '../../src/cli/settings.ts';
+import { type ErrorCode, errorTable, KeyturnError } from '../../src/domain/errors.ts';
+import { eventCatalogue } from '../../src/domain/event-catalogue.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (file: string) => readFileSync(join(root, file), 'utf8');
+const settings = Object.values(serveOptions).map((option) => option.envVar ?? '');
+const pages = globSync('{*.md,docs/**/*.md}', { cwd: root });
+
+test('docs/errors.md shows the table of errors as it is', () => {
+  const documented = read('docs/errors.md')
+    .split('\n')
+    .filter((line) => /^\| `[A-Z_]+` \|/.test(line));
+  const actual = (Object.keys(errorTable) as ErrorCode[]).map((code) => {
+    const { httpStatus, grpcCode, id, text } = new KeyturnError(code);
+    return `| \`${code}\` | ${httpStatus} | ${grpcCode} | ${id === undefined ? '' : `\`${id}\``} | ${text} |`;
+  });
+  expect(documented).toEqual(actual);
+});
+
+test('no two errors share an id', () => {
+  const ids = Object.values(errorTable).flatMap((error) => ('id' in error ? error.id : []));
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
+describe('docs/events.md', () => {
+  const sections = read('docs/events.md').split('\n### ').slice(1);
+
+  it('describes every event type, in its version of today', () => {
+    const headings = sections.map((section) => section.split('\n')[0]);
+    const actual = Object.entries(eventCatalogue).map(
+      ([type, { version }]) => `${type} (version ${version})`,
+    );
+    expect(headings.toSorted()).toEqual(actual.toSorted());
+  });
+
+  it('describes every field of every event', () => {
+    for (const section of sections) {
+      const type = section.slice(0, section.indexOf(' ')) as keyof typeof eventCatalogue;
+      const { properties = {}, required = [] } = z.toJSONSchema(eventCatalogue[type].data);
+      const documented = [...section.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)].map(([, name, kind]) => [
+        name,
+        kind?.includes('optional'),
+      ]);
+      expect([type, documented]).toEqual([
+        type,
+        Object.keys(properties).map((name) => [name, !required.includes(name)]),
+      ]);
+    }
+  });
+});
+
+describe('settings', () => {
+  it('are all in the README', () => {
+    for (const name of settings) expect(read('README.md')).toContain(`\`${name}\``);
+  });
+
+  it('that a page names exist', () => {
+    const named = pages.flatMap((page) => read(page).match(/KEYTURN_[A-Z_]+/g) ?? []);
+    expect(new Set(named).difference(new Set(settings))).toEqual(new Set());
+  });
+});
+
+test('every link between the pages leads to a file', () => {
+  const broken = pages.flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)/g)]
+      .map(([, target = '']) => join(page, '..', target))
+      .filter((target) => globSync(target, { cwd: root }).length === 0)
+      .map((target) => `${page} → ${target}`),
+  );
+  expect(broken).toEqual([]);
+});
