@@ -23,6 +23,8 @@ const confined: Record<string, readonly string[]> = {
   fastify: ['api/', 'service.ts'],
   '@node-rs/bcrypt': ['application/secret-hasher.ts'],
   '@commander-js/extra-typings': ['cli/'],
+  '@connectrpc': ['api/'],
+  '#generated': ['api/'],
 };
 
 /** What the domain may import from outside the project: pure libraries. */
@@ -68,7 +70,9 @@ test('dependencies between the folders point inwards', () => {
 test('a package with a place of its own is imported there only', () => {
   const astray = foreign.filter(({ file, imported }) =>
     Object.entries(confined).some(
-      ([name, places]) => imported === name && !places.some((place) => file.startsWith(place)),
+      ([name, places]) =>
+        (imported === name || imported.startsWith(`${name}/`)) &&
+        !places.some((place) => file.startsWith(place)),
     ),
   );
   expect(astray).toEqual([]);

@@ -1,6 +1,7 @@
-import { type DescMethodUnary, getOption } from '@bufbuild/protobuf';
+import { type DescMethodUnary, getOption, hasOption } from '@bufbuild/protobuf';
 import { http } from '@zitadel/proto/google/api/annotations_pb.js';
 import { auth_option } from '@zitadel/proto/zitadel/options_pb.js';
+import { permission as ownPermission } from '#generated/keyturn/v1/options_pb.js';
 
 export interface HttpRule {
   readonly verb: 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';
@@ -19,14 +20,16 @@ export function httpRuleOf(method: DescMethodUnary): HttpRule {
   return { verb: pattern.case.toUpperCase() as HttpRule['verb'], path: pattern.value, body };
 }
 
-/** What a caller must be allowed (zitadel.v1.auth_option). */
+/** What a caller must be allowed: zitadel.v1.auth_option, or keyturn.v1.permission in our own services. */
 export type RequiredPermission =
   | { readonly kind: 'none' }
   | { readonly kind: 'authenticated' }
   | { readonly kind: 'permission'; readonly permission: string };
 
 export function requiredPermissionOf(method: DescMethodUnary): RequiredPermission {
-  const { permission } = getOption(method, auth_option);
+  const permission = hasOption(method, auth_option)
+    ? getOption(method, auth_option).permission
+    : getOption(method, ownPermission);
   if (permission === '') return { kind: 'none' };
   return permission === 'authenticated' ? { kind: 'authenticated' } : { kind: 'permission', permission };
 }
