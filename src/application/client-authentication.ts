@@ -1,4 +1,5 @@
 import { machineUser } from '../domain/aggregates.ts';
+import type { Origin } from '../domain/event-metadata.ts';
 import { secretIdOf } from '../domain/machine-secret.ts';
 import type { CommandHandler } from './command-handler.ts';
 import type { SecretHasher } from './secret-hasher.ts';
@@ -16,6 +17,12 @@ export interface ClientAccount {
 /** A client whose secret was verified, and which of its secrets that was. */
 export interface AuthenticatedClient extends ClientAccount {
   readonly secretId: string;
+}
+
+/** The request that a client authenticates in. */
+export interface AuthenticationRequest {
+  readonly id: string;
+  readonly origin: Origin;
 }
 
 export interface ClientDirectory {
@@ -46,12 +53,12 @@ export class ClientAuthenticator {
    * A secret reaches the hash function only when its checksum is right and its id is that of a live secret of
    * this very client.
    *
-   * @param requestId goes into the metadata of an event that this causes
+   * @param request goes into the metadata of an event that this causes
    */
   async authenticate(
     loginName: string,
     secret: string,
-    requestId: string,
+    request: AuthenticationRequest,
   ): Promise<AuthenticatedClient | undefined> {
     const secretId = secretIdOf(secret);
     if (secretId === undefined) return undefined;
@@ -63,7 +70,7 @@ export class ClientAuthenticator {
     if (!(await this.#options.hasher.verify(secret, stored.hashedSecret))) return undefined;
     this.#verified.remember(secretId, secret, stored.hashedSecret);
     if (this.#options.hasher.isOutdated(stored.hashedSecret)) {
-      this.#rehash(client, secret, stored.hashedSecret, requestId);
+      this.#rehash(client, secret, stored.hashedSecret, request);
     }
     return client;
   }
@@ -73,7 +80,7 @@ export class ClientAuthenticator {
     { userId, organizationId, secretId }: AuthenticatedClient,
     secret: string,
     outdatedHash: string,
-    requestId: string,
+    { id, origin }: AuthenticationRequest,
   ): void {
     const { hasher, commands, onRehashFailure } = this.#options;
     hasher
@@ -83,7 +90,7 @@ export class ClientAuthenticator {
           machineUser,
           userId,
           { type: 'RehashSecret', organizationId, secretId, outdatedHash, hashedSecret },
-          { editor: { userId, organizationId }, correlationId: requestId, causationId: requestId },
+          { editor: { userId, organizationId }, origin, correlationId: id, causationId: id },
         ),
       )
       .catch(onRehashFailure);

@@ -7,7 +7,7 @@ import type { DomainEvent, Occurred } from '../domain/decider.ts';
 import { fold } from '../domain/decider.ts';
 import { KeyturnError } from '../domain/errors.ts';
 import { eventCatalogue, readStoredEvent } from '../domain/event-catalogue.ts';
-import type { Editor, EventMetadata } from '../domain/event-metadata.ts';
+import type { Editor, EventMetadata, Origin } from '../domain/event-metadata.ts';
 import { checkNewEvent } from '../domain/event-schema.ts';
 import { WrongExpectedRevisionError } from '../eventstore/errors.ts';
 import type { EventStore, JsonObject, NewEvent, RecordedEvent } from '../eventstore/event-store.ts';
@@ -18,6 +18,8 @@ export type Clock = () => Date;
 /** Who and what causes the events of a command. */
 export interface CommandContext {
   readonly editor: Editor;
+  /** Where the request came from; absent when none causes the command. */
+  readonly origin?: Origin;
   /** The same for all that one request causes. */
   readonly correlationId: string;
   /** The message that directly caused the command: a request's id, or an event's. */
@@ -191,6 +193,7 @@ function chained(
       schemaVersion,
       occurredAt: event.occurredAt,
       editor: context.editor,
+      ...(context.origin && { origin: context.origin }),
       $correlationId: context.correlationId,
       $causationId: context.causationId,
       previousHash: lastHash,

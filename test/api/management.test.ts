@@ -311,12 +311,24 @@ describe('organizations', () => {
   });
 });
 
-test('every event of a request names its caller and its request', async () => {
+test('every event of a request names its caller, its origin and its request', async () => {
   const { running, call } = await managed();
-  const { headers, body } = await call('POST', '/users/machine', { userName: 'robot', name: 'Robot' });
+  const { headers, body } = await call(
+    'POST',
+    '/users/machine',
+    { userName: 'robot', name: 'Robot' },
+    { 'user-agent': `terraform/1.9 ${'x'.repeat(1000)}` },
+  );
   const [added] = await Array.fromAsync(running.service.eventStore.readStream(`machineUser-${body.userId}`));
   expect(added?.metadata).toMatchObject({
     editor: { userId: running.admin.userId, organizationId: running.admin.organizationId },
+    origin: { address: '127.0.0.1', userAgent: `terraform/1.9 ${'x'.repeat(242)}` },
     $correlationId: headers.get('x-request-id'),
   });
+});
+
+test('an event that no request caused, or one of before origins were kept, has none', async () => {
+  const { running } = await managed();
+  const [first] = await Array.fromAsync(running.service.eventStore.readAll({ limit: 1 }));
+  expect(first?.metadata).not.toHaveProperty('origin');
 });

@@ -11,7 +11,8 @@ import { context, emptyStore, node, organizationId, robot } from '../support/app
 /** A machine user with a secret, and an authenticator that sees the user as its stream has it. */
 async function authentication(cost = 4) {
   const hasher = bcryptHasher(cost);
-  const { commands, machineUsers } = node(emptyStore());
+  const eventStore = emptyStore();
+  const { commands, machineUsers } = node(eventStore);
   const { userId } = await machineUsers.add(robot, context);
   const { clientSecret } = await machineUsers.setSecret({ userId, organizationId }, context);
   let { state } = await commands.load(machineUser, userId);
@@ -33,8 +34,8 @@ async function authentication(cost = 4) {
   });
   const verify = vi.spyOn(hasher, 'verify');
   const signIn = (secret = clientSecret, name = 'robot') =>
-    authenticator.authenticate(name, secret, 'request');
-  return { signIn, verify, refresh, clientSecret, userId, machineUsers, commands };
+    authenticator.authenticate(name, secret, { id: 'request', origin: { address: '192.0.2.1' } });
+  return { signIn, verify, refresh, clientSecret, userId, machineUsers, commands, eventStore };
 }
 
 const guess = (secretId = newSecretId()) => composeSecret(secretId, newSecretRandom());
@@ -83,7 +84,7 @@ describe('a client', () => {
   );
 
   it('gets a new hash on its first use after the cost was changed, once', async () => {
-    const { signIn, commands, refresh, userId } = await authentication(5);
+    const { signIn, commands, refresh, userId, eventStore } = await authentication(5);
     await Promise.all([signIn(), signIn()]);
     const hashes = async () => {
       const { state } = await commands.load(machineUser, userId);
@@ -92,7 +93,9 @@ describe('a client', () => {
     await vi.waitFor(async () => expect(await hashes()).toEqual(['$2b$05$']));
     await refresh();
     expect(await signIn()).toBeDefined();
-    expect((await commands.load(machineUser, userId)).revision).toBe(2n);
+    const events = await Array.fromAsync(eventStore.readStream(`machineUser-${userId}`));
+    expect(events).toHaveLength(3);
+    expect(events[2]?.metadata).toMatchObject({ editor: { userId }, origin: { address: '192.0.2.1' } });
   });
 });
 

@@ -4,6 +4,7 @@ import { type AccessTokens, accessTokenLifetime } from '../../application/access
 import type { ClientAuthenticator } from '../../application/client-authentication.ts';
 import type { SigningKeyRing } from '../../application/signing-keys.ts';
 import { KeyturnError } from '../../domain/errors.ts';
+import { originOf } from '../../domain/event-metadata.ts';
 import { defaultScope, grantScopes } from '../../domain/scopes.ts';
 import { readClientCredentials, readForm } from './client-credentials.ts';
 import { metadataDocument, oauthPaths } from './metadata.ts';
@@ -60,7 +61,8 @@ async function grantClientCredentials(
     throw new OAuthError('unsupported_grant_type', 'the grant type must be client_credentials');
   }
   const { clientId, clientSecret } = readClientCredentials(request.headers.authorization, form);
-  const client = await authenticator.authenticate(clientId, clientSecret, request.id);
+  const origin = originOf(request.ip, request.headers['user-agent']);
+  const client = await authenticator.authenticate(clientId, clientSecret, { id: request.id, origin });
   if (client === undefined) {
     request.log.info('client credentials refused');
     throw new OAuthError('invalid_client', 'client authentication failed');

@@ -9,6 +9,7 @@ import {
 } from '@bufbuild/protobuf';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
+import { originOf } from '../../domain/event-metadata.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
 import type { ServedMethod } from '../rpc/served-method.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
@@ -47,6 +48,7 @@ export function serveOverRest(
             'x-zitadel-orgid': singleHeader(request.headers['x-zitadel-orgid']),
           },
           requestId: request.id,
+          origin: originOf(request.ip, request.headers['user-agent']),
           onCaller: ({ userId, organizationId }) => {
             request.log = request.log.child({ userId, organizationId });
           },

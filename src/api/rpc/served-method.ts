@@ -1,4 +1,5 @@
 import type { DescMethodUnary, Message } from '@bufbuild/protobuf';
+import type { Origin } from '../../domain/event-metadata.ts';
 import type { Authorizer, Caller, Credentials } from '../authorization.ts';
 import { compileFieldRules } from './field-rules.ts';
 import type { RpcMethod } from './method.ts';
@@ -8,6 +9,7 @@ export interface RpcRequest {
   readonly message: Message;
   readonly credentials: Credentials;
   readonly requestId: string;
+  readonly origin: Origin;
   /** Told who calls, as soon as that is known. */
   readonly onCaller: (caller: Caller) => void;
 }
@@ -26,16 +28,16 @@ export function serveMethod({ descriptor, handle }: RpcMethod, authorizer: Autho
 
   return {
     descriptor,
-    async call({ message, credentials, requestId, onCaller }) {
+    async call({ message, credentials, requestId, origin, onCaller }) {
       const caller = await authorizer.authorize(required, credentials);
       if (caller !== undefined) onCaller(caller);
       checkFields(message);
-      return handle(message, caller && { caller, context: contextOf(caller, requestId) });
+      return handle(message, caller && { caller, context: contextOf(caller, requestId, origin) });
     },
   };
 }
 
-function contextOf({ userId, homeOrganizationId }: Caller, requestId: string) {
+function contextOf({ userId, homeOrganizationId }: Caller, requestId: string, origin: Origin) {
   const editor = { userId, organizationId: homeOrganizationId };
-  return { editor, correlationId: requestId, causationId: requestId };
+  return { editor, origin, correlationId: requestId, causationId: requestId };
 }
