@@ -6,11 +6,15 @@ import { createServer } from './api/server.ts';
 import { AccessTokens } from './application/access-tokens.ts';
 import { ClientAuthenticator } from './application/client-authentication.ts';
 import { CommandHandler } from './application/command-handler.ts';
+import { IdTokens } from './application/id-tokens.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { MachineUsers } from './application/machine-users.ts';
+import { MasterKeys } from './application/master-keys.ts';
+import { OpaqueAccessTokens } from './application/opaque-access-tokens.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
-import { SigningKeyRing } from './application/signing-keys.ts';
+import { SigningKeyRing } from './application/signing-key-ring.ts';
 import { DataDirectory } from './data-directory.ts';
+import type { SigningAlgorithm } from './domain/instance/signing-keys.ts';
 import type { EventStore } from './eventstore/event-store.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
 import { Projector } from './projections/projector.ts';
@@ -26,7 +30,16 @@ export interface ServiceConfig {
   /** 32 bytes. Default: the one in the data directory, made on the first start. */
   readonly masterKey?: Uint8Array | undefined;
   readonly bcryptCost: number;
+  /** In seconds. Default: an hour. */
+  readonly accessTokenLifetime?: number | undefined;
+  /** In seconds. Default: an hour. */
+  readonly idTokenLifetime?: number | undefined;
+  /** Of keys made from now on. Default: ES256. */
+  readonly signingAlgorithm?: SigningAlgorithm | undefined;
 }
+
+/** In seconds. */
+const defaultTokenLifetime = 3600;
 
 export interface ServiceOptions {
   readonly logger: Logger;
@@ -84,7 +97,7 @@ async function start(
 
   const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
   onRelease(() => eventStore.close());
-  const masterKey = config.masterKey ?? (await dataDirectory.masterKey());
+  const masterKeys = new MasterKeys(config.masterKey ?? (await dataDirectory.masterKey()));
   const readModel = await ReadModel.open(dataDirectory.readModelFile, eventStore);
   onRelease(() => readModel.close());
   const head = await headOf(eventStore);
@@ -104,9 +117,20 @@ async function start(
   });
   const machineUsers = new MachineUsers(commands, hasher);
   const directory = readModel.queries;
-  const keyRing = new SigningKeyRing(directory, masterKey);
+  const keyRing = new SigningKeyRing({ directory, masterKeys, clock });
   let issuer = config.externalUrl ?? '';
-  const accessTokens = new AccessTokens({ issuer: () => issuer, keyRing, clock });
+  const tokenOptions = { issuer: () => issuer, keyRing, clock };
+  const accessTokens = new AccessTokens({
+    ...tokenOptions,
+    opaqueTokens: new OpaqueAccessTokens(masterKeys),
+    directory,
+    commands,
+    lifetime: config.accessTokenLifetime ?? defaultTokenLifetime,
+  });
+  const idTokens = new IdTokens({
+    ...tokenOptions,
+    lifetime: config.idTokenLifetime ?? defaultTokenLifetime,
+  });
   const authenticator = new ClientAuthenticator({
     directory,
     hasher,
@@ -121,8 +145,9 @@ async function start(
       issuer: () => issuer,
       authenticator,
       accessTokens,
+      idTokens,
       keyRing,
-      managementProjectId: () => directory.managementProjectId(),
+      directory,
     },
     access: directory,
     isReady: () => isServing && projector.isReady,
@@ -137,7 +162,8 @@ async function start(
   const isNew = await setUpInstance({
     commands,
     machineUsers,
-    masterKey,
+    masterKeys,
+    signingAlgorithm: config.signingAlgorithm ?? 'ES256',
     saveAdminCredentials: (credentials) =>
       dataDirectory.saveAdminCredentials({
         issuer,

@@ -55,9 +55,12 @@ export class Authorizer {
     if (token === undefined) throw new KeyturnError('AUTH_HEADER_INVALID');
 
     const audience = this.#directory.managementProjectId();
-    const claims = audience === undefined ? undefined : await this.#tokens.verify(token, audience);
+    const claims = await this.#tokens.verify(token);
     const homeOrganizationId = claims && this.#directory.organizationOfActiveUser(claims.userId);
-    if (claims === undefined || homeOrganizationId === undefined) throw new KeyturnError('TOKEN_INVALID');
+    const isForThisApi = audience !== undefined && claims?.audience.includes(audience) === true;
+    if (claims === undefined || !isForThisApi || homeOrganizationId === undefined) {
+      throw new KeyturnError('TOKEN_INVALID');
+    }
 
     const organizationId = requestedOrganizationId || homeOrganizationId;
     if (!this.#directory.organizationExists(organizationId)) throw new KeyturnError('ORGANIZATION_UNKNOWN');

@@ -13,7 +13,8 @@ import { errorBodyOf, toKeyturnError } from './error-response.ts';
 import { healthRoutes } from './health-routes.ts';
 import { type ManagementDependencies, managementMethods } from './management/management-methods.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
-import { type OAuthDependencies, oauthRoutes } from './oauth/oauth-routes.ts';
+import type { OAuthDependencies } from './oauth/dependencies.ts';
+import { oauthRoutes } from './oauth/oauth-routes.ts';
 import { serveOverRest } from './rest/rest-routes.ts';
 import { serveMethod } from './rpc/served-method.ts';
 

@@ -1,100 +1,118 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { errors, jwtVerify, SignJWT } from 'jose';
+import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from './command-handler.ts';
-import { type SigningKeyRing, signingAlgorithm } from './signing-keys.ts';
+import { accessToken } from '../domain/aggregates.ts';
+import type { AccessTokenType } from '../domain/machine-user/events.ts';
+import { type AccessTokenClaims, claimsOf, payloadOf } from './access-token-claims.ts';
+import type { Clock, CommandContext, CommandHandler } from './command-handler.ts';
+import type { OpaqueAccessTokens } from './opaque-access-tokens.ts';
+import type { SigningKeyRing } from './signing-key-ring.ts';
 
 /** `typ` of a JWT access token (RFC 9068 section 2.1). */
-const accessTokenType = 'at+jwt';
-/** In seconds. */
-export const accessTokenLifetime = 3600;
+const jwtType = 'at+jwt';
 
 export interface AccessTokenSubject {
   readonly userId: string;
-  readonly organizationId: string;
   readonly userName: string;
+  readonly accessTokenType: AccessTokenType;
+  readonly tokenEpoch: number;
 }
 
-export interface AccessTokenClaims {
-  readonly userId: string;
+export interface AccessTokenGrant {
+  readonly scopes: readonly string[];
+  /** Empty: the client itself, as ZITADEL does. */
   readonly audience: readonly string[];
-  /** Seconds since 1970. */
-  readonly expiresAt: number;
+  /** Further claims of a JWT. */
+  readonly userClaims: Readonly<Record<string, unknown>>;
+}
+
+/** What the read model knows that decides whether a token is alive. */
+export interface TokenDirectory {
+  /** Undefined when the user is unknown or was removed. */
+  tokenStanding(
+    tokenId: string,
+    userId: string,
+  ): { readonly isActive: boolean; readonly tokenEpoch: number; readonly isRevoked: boolean } | undefined;
 }
 
 export interface AccessTokensOptions {
   /** Known once the server listens. */
   readonly issuer: () => string;
   readonly keyRing: SigningKeyRing;
+  readonly opaqueTokens: OpaqueAccessTokens;
+  readonly directory: TokenDirectory;
+  readonly commands: CommandHandler;
   readonly clock: Clock;
+  /** In seconds. */
+  readonly lifetime: number;
 }
 
-/** Issues and verifies JWT access tokens (RFC 9068). */
+/** Issues access tokens, tells whether one is alive, and revokes them. A grant writes nothing; a revocation is an event. */
 export class AccessTokens {
+  /** In seconds. */
+  readonly lifetime: number;
   readonly #options: AccessTokensOptions;
-  /** By digest, so that a memory dump holds no token. Signatures are verified once; the rest on every use. */
-  readonly #verified = new LRUCache<string, AccessTokenClaims>({ max: 10_000 });
+  /** By digest, so that a memory dump holds no token. Only that the token is authentic is remembered, not that it is alive. */
+  readonly #authentic = new LRUCache<
+    string,
+    { readonly claims: AccessTokenClaims; readonly ringVersion: number }
+  >({ max: 10_000 });
 
   constructor(options: AccessTokensOptions) {
     this.#options = options;
+    this.lifetime = options.lifetime;
   }
 
-  /** @param audience Empty: the client itself, as ZITADEL does. */
-  async issue(
-    subject: AccessTokenSubject,
-    { scopes, audience }: { readonly scopes: readonly string[]; readonly audience: readonly string[] },
-  ): Promise<string> {
-    const { keyId, privateKey } = await this.#options.keyRing.current();
+  /** In the form that the user's `accessTokenType` asks for: a JWT (RFC 9068), or an opaque text. */
+  async issue(subject: AccessTokenSubject, grant: AccessTokenGrant): Promise<string> {
     const issuedAt = this.#nowInSeconds();
-    return new SignJWT({ client_id: subject.userName, scope: scopes.join(' ') })
-      .setProtectedHeader({ alg: signingAlgorithm, typ: accessTokenType, kid: keyId })
-      .setIssuer(this.#options.issuer())
-      .setSubject(subject.userId)
-      .setAudience(audience.length === 0 ? [subject.userName] : [...audience])
-      .setIssuedAt(issuedAt)
-      .setNotBefore(issuedAt)
-      .setExpirationTime(issuedAt + accessTokenLifetime)
-      .setJti(randomUUID())
-      .sign(privateKey);
+    const payload = payloadOf({
+      tokenId: randomUUID(),
+      userId: subject.userId,
+      clientId: subject.userName,
+      scopes: grant.scopes,
+      audience: grant.audience.length === 0 ? [subject.userName] : grant.audience,
+      issuedAt,
+      expiresAt: issuedAt + this.lifetime,
+      tokenEpoch: subject.tokenEpoch,
+    });
+    const { keyRing, opaqueTokens, issuer } = this.#options;
+    return subject.accessTokenType === 'jwt'
+      ? keyRing.sign(jwtType, { ...grant.userClaims, iss: issuer(), ...payload })
+      : opaqueTokens.write(payload);
   }
 
-  /** What the token says, or undefined when it is not one of this issuer, for `audience`, valid now. */
-  async verify(token: string, audience: string): Promise<AccessTokenClaims | undefined> {
+  /** What the token says, or undefined when it is not one of this issuer that is alive now. */
+  async verify(token: string): Promise<AccessTokenClaims | undefined> {
+    const claims = await this.#authenticate(token);
+    if (claims === undefined || claims.expiresAt <= this.#nowInSeconds()) return undefined;
+    const standing = this.#options.directory.tokenStanding(claims.tokenId, claims.userId);
+    if (standing === undefined || !standing.isActive || standing.isRevoked) return undefined;
+    // A token of a later epoch is from a node that knows more than this one.
+    return claims.tokenEpoch >= standing.tokenEpoch ? claims : undefined;
+  }
+
+  /** Ends one token, on every node, before it expires. */
+  async revoke({ tokenId, userId, expiresAt }: AccessTokenClaims, context: CommandContext): Promise<void> {
+    const revoke = { type: 'Revoke', userId, expiresAt: new Date(expiresAt * 1000).toISOString() } as const;
+    await this.#options.commands.execute(accessToken, tokenId, revoke, context);
+  }
+
+  async #authenticate(token: string): Promise<AccessTokenClaims | undefined> {
     const digest = createHash('sha256').update(token).digest('base64url');
-    let claims = this.#verified.get(digest);
-    if (claims === undefined) {
-      claims = await this.#verifySignature(token);
-      if (claims === undefined) return undefined;
-      this.#verified.set(digest, claims);
-    }
-    const isValid = claims.expiresAt > this.#nowInSeconds() && claims.audience.includes(audience);
-    return isValid ? claims : undefined;
+    const ringVersion = this.#options.keyRing.version;
+    const known = this.#authentic.get(digest);
+    if (known?.ringVersion === ringVersion) return known.claims;
+    const claims = claimsOf(await this.#read(token));
+    if (claims !== undefined) this.#authentic.set(digest, { claims, ringVersion });
+    return claims;
   }
 
-  async #verifySignature(token: string): Promise<AccessTokenClaims | undefined> {
-    const { issuer, keyRing, clock } = this.#options;
-    try {
-      const { payload } = await jwtVerify(
-        token,
-        async ({ kid }) => {
-          const key = await keyRing.publicKey(kid ?? '');
-          if (key === undefined) throw new errors.JWKSNoMatchingKey();
-          return key;
-        },
-        {
-          issuer: issuer(),
-          typ: accessTokenType,
-          algorithms: [signingAlgorithm],
-          requiredClaims: ['sub', 'aud', 'exp', 'jti'],
-          currentDate: clock(),
-        },
-      );
-      const { sub = '', aud = [], exp = 0 } = payload;
-      return { userId: sub, audience: [aud].flat(), expiresAt: exp };
-    } catch (error) {
-      if (error instanceof errors.JOSEError) return undefined;
-      throw error;
-    }
+  async #read(token: string): Promise<JWTPayload | unknown> {
+    const { opaqueTokens, keyRing, issuer } = this.#options;
+    return token.includes('.')
+      ? keyRing.verify(token, { type: jwtType, issuer: issuer() })
+      : opaqueTokens.read(token);
   }
 
   #nowInSeconds(): number {

@@ -1,6 +1,8 @@
 import { machineUser } from '../domain/aggregates.ts';
 import type { Origin } from '../domain/event-metadata.ts';
 import { secretIdOf } from '../domain/machine-secret.ts';
+import type { AccessTokenType } from '../domain/machine-user/events.ts';
+import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { CommandHandler } from './command-handler.ts';
 import type { SecretHasher } from './secret-hasher.ts';
 import { VerifiedSecrets } from './verified-secrets.ts';
@@ -10,8 +12,10 @@ export interface ClientAccount {
   readonly userId: string;
   readonly organizationId: string;
   readonly userName: string;
+  readonly accessTokenType: AccessTokenType;
+  /** See `AccessTokenClaims`. */
+  readonly tokenEpoch: number;
   readonly isActive: boolean;
-  readonly secrets: readonly { readonly secretId: string; readonly hashedSecret: string }[];
 }
 
 /** A client whose secret was verified, and which of its secrets that was. */
@@ -26,8 +30,10 @@ export interface AuthenticationRequest {
 }
 
 export interface ClientDirectory {
-  /** Finds by the normalized user name. */
-  clientByLoginName(loginName: string): ClientAccount | undefined;
+  /** The machine user whose live secret has this id, and the hash of that secret. */
+  clientBySecretId(
+    secretId: string,
+  ): { readonly account: ClientAccount; readonly hashedSecret: string } | undefined;
 }
 
 export interface ClientAuthenticatorOptions {
@@ -62,15 +68,19 @@ export class ClientAuthenticator {
   ): Promise<AuthenticatedClient | undefined> {
     const secretId = secretIdOf(secret);
     if (secretId === undefined) return undefined;
-    const account = this.#options.directory.clientByLoginName(loginName);
-    const stored = account?.secrets.find((candidate) => candidate.secretId === secretId);
-    if (account === undefined || stored === undefined || !account.isActive) return undefined;
+    // By secret id alone: an unknown client and a wrong secret take one and the same way.
+    const stored = this.#options.directory.clientBySecretId(secretId);
+    if (stored === undefined) return undefined;
+    const { account, hashedSecret } = stored;
+    if (!account.isActive || normalizeUserName(account.userName) !== normalizeUserName(loginName)) {
+      return undefined;
+    }
     const client = { ...account, secretId };
-    if (this.#verified.isVerified(secretId, secret, stored.hashedSecret)) return client;
-    if (!(await this.#options.hasher.verify(secret, stored.hashedSecret))) return undefined;
-    this.#verified.remember(secretId, secret, stored.hashedSecret);
-    if (this.#options.hasher.isOutdated(stored.hashedSecret)) {
-      this.#rehash(client, secret, stored.hashedSecret, request);
+    if (this.#verified.isVerified(secretId, secret, hashedSecret)) return client;
+    if (!(await this.#options.hasher.verify(secret, hashedSecret))) return undefined;
+    this.#verified.remember(secretId, secret, hashedSecret);
+    if (this.#options.hasher.isOutdated(hashedSecret)) {
+      this.#rehash(client, secret, hashedSecret, request);
     }
     return client;
   }

@@ -1,7 +1,9 @@
 import { instance, instanceId, machineUser, organization } from '../domain/aggregates.ts';
+import type { SigningAlgorithm } from '../domain/instance/signing-keys.ts';
 import { exists } from '../domain/machine-user/state.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 import type { MachineUsers } from './machine-users.ts';
+import type { MasterKeys } from './master-keys.ts';
 import { newObjectId } from './random-ids.ts';
 import { generateSigningKey } from './signing-keys.ts';
 
@@ -16,8 +18,9 @@ export interface AdminCredentials {
 export interface InstanceSetUpOptions {
   readonly commands: CommandHandler;
   readonly machineUsers: MachineUsers;
-  /** 32 bytes: encrypts the signing key. */
-  readonly masterKey: Uint8Array;
+  /** Encrypt the signing key. */
+  readonly masterKeys: MasterKeys;
+  readonly signingAlgorithm: SigningAlgorithm;
   /** Keeps the credentials where the operator finds them. */
   readonly saveAdminCredentials: (credentials: AdminCredentials) => Promise<void>;
 }
@@ -31,7 +34,7 @@ const adminUserName = 'admin';
  * @returns whether this call finished a set-up
  */
 export async function setUpInstance(options: InstanceSetUpOptions): Promise<boolean> {
-  const { commands, masterKey } = options;
+  const { commands, masterKeys, signingAlgorithm } = options;
   const correlationId = newObjectId();
   const context: CommandContext = { editor: null, correlationId, causationId: correlationId };
 
@@ -42,16 +45,17 @@ export async function setUpInstance(options: InstanceSetUpOptions): Promise<bool
     ({ state } = await commands.execute(instance, instanceId, { type: 'StartSetUp', ...plan }, context));
   }
   if (state.status === 'absent') throw new Error('an instance that was just set up is absent');
-  const { organizationId, adminUserId, signingKeyIds, members } = state;
+  const { organizationId, adminUserId, signingKeys, members } = state;
 
   if ((await commands.load(organization, organizationId)).state.status === 'absent') {
     const add = { type: 'AddOrganization', name: 'Keyturn' } as const;
     await commands.execute(organization, organizationId, add, context);
   }
   await setUpAdmin(options, { organizationId, adminUserId }, context);
-  if (signingKeyIds.length === 0) {
-    const key = await generateSigningKey(masterKey);
-    await commands.execute(instance, instanceId, { type: 'AddSigningKey', ...key }, context);
+  if (signingKeys.length === 0) {
+    const key = await generateSigningKey(signingAlgorithm, masterKeys);
+    const addKey = { type: 'AddSigningKey', after: undefined, ...key } as const;
+    await commands.execute(instance, instanceId, addKey, context);
   }
   if (!members.has(adminUserId)) {
     const addMember = { type: 'AddMember', userId: adminUserId, roles: ['IAM_OWNER'] } as const;

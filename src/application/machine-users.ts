@@ -41,6 +41,15 @@ export interface ChangeDetails {
   readonly resourceOwner: string;
 }
 
+/** What becomes of the user's access tokens that are alive: they outlive its secret, unless `endTokens` is true. */
+export interface EndTokensChoice {
+  readonly endTokens?: boolean;
+}
+
+type SimpleChange =
+  | { readonly type: 'RemoveSecret'; readonly endTokens: boolean }
+  | { readonly type: 'EndTokens' | 'Deactivate' | 'Reactivate' };
+
 /** The use cases of machine users. */
 export class MachineUsers {
   readonly #commands: CommandHandler;
@@ -78,6 +87,7 @@ export class MachineUsers {
   async setSecret(
     { userId, organizationId }: MachineUserReference,
     context: CommandContext,
+    { endTokens = false }: EndTokensChoice = {},
   ): Promise<{ clientSecret: string; details: ChangeDetails }> {
     const secretId = newSecretId();
     const clientSecret = composeSecret(secretId, newSecretRandom());
@@ -85,33 +95,51 @@ export class MachineUsers {
     const outcome = await this.#commands.execute(
       machineUser,
       userId,
-      { type: 'SetSecret', organizationId, secretId, hashedSecret },
+      { type: 'SetSecret', organizationId, secretId, hashedSecret, endTokens },
       context,
     );
     return { clientSecret, details: detailsOfCreation(outcome, organizationId) };
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `SECRET_NOT_EXISTING` */
-  removeSecret(user: MachineUserReference, context: CommandContext): Promise<ChangeDetails> {
-    return this.#change('RemoveSecret', user, context);
+  removeSecret(
+    user: MachineUserReference,
+    context: CommandContext,
+    { endTokens = false }: EndTokensChoice = {},
+  ): Promise<ChangeDetails> {
+    return this.#change({ type: 'RemoveSecret', endTokens }, user, context);
+  }
+
+  /**
+   * Ends all access tokens of the user that are alive. Its secrets go on.
+   *
+   * @throws KeyturnError `USER_NOT_FOUND`
+   */
+  endTokens(user: MachineUserReference, context: CommandContext): Promise<ChangeDetails> {
+    return this.#change({ type: 'EndTokens' }, user, context);
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `USER_ALREADY_INACTIVE` */
   deactivate(user: MachineUserReference, context: CommandContext): Promise<ChangeDetails> {
-    return this.#change('Deactivate', user, context);
+    return this.#change({ type: 'Deactivate' }, user, context);
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `USER_NOT_INACTIVE` */
   reactivate(user: MachineUserReference, context: CommandContext): Promise<ChangeDetails> {
-    return this.#change('Reactivate', user, context);
+    return this.#change({ type: 'Reactivate' }, user, context);
   }
 
   async #change(
-    type: 'RemoveSecret' | 'Deactivate' | 'Reactivate',
+    command: SimpleChange,
     { userId, organizationId }: MachineUserReference,
     context: CommandContext,
   ): Promise<ChangeDetails> {
-    const outcome = await this.#commands.execute(machineUser, userId, { type, organizationId }, context);
+    const outcome = await this.#commands.execute(
+      machineUser,
+      userId,
+      { ...command, organizationId },
+      context,
+    );
     return {
       sequence: outcome.streamVersion,
       creationDate: requireExisting(outcome.state).addedAt,

@@ -1,110 +1,44 @@
 import { randomUUID } from 'node:crypto';
-import {
-  CompactEncrypt,
-  compactDecrypt,
-  errors,
-  exportJWK,
-  generateKeyPair,
-  importJWK,
-  type JWK,
-} from 'jose';
-
-export const signingAlgorithm = 'ES256';
+import { exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import type { SigningAlgorithm } from '../domain/instance/signing-keys.ts';
+import { type MasterKeys, WrongMasterKeyError } from './master-keys.ts';
 
 /** A signing key as the events hold it: the private part encrypted under the master key. */
 export interface StoredSigningKey {
   readonly keyId: string;
-  readonly algorithm: typeof signingAlgorithm;
+  readonly algorithm: SigningAlgorithm;
   readonly publicKey: Readonly<Record<string, string>>;
   readonly encryptedPrivateKey: string;
 }
 
-export interface SigningKey {
-  readonly keyId: string;
-  readonly privateKey: CryptoKey;
-}
+/** Private JWK members that a public one does not have (RFC 7518 section 6, RFC 8037 section 2). */
+const privateMembers = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'key_ops', 'ext']);
 
-/** The signing keys cannot be read: the master key is not the one that they were encrypted with. */
-export class WrongMasterKeyError extends Error {
-  override readonly name = 'WrongMasterKeyError';
-}
-
-/** @param masterKey 32 bytes */
-export async function generateSigningKey(masterKey: Uint8Array): Promise<StoredSigningKey> {
-  const { publicKey, privateKey } = await generateKeyPair(signingAlgorithm, { extractable: true });
-  const privateJwk = new TextEncoder().encode(JSON.stringify(await exportJWK(privateKey)));
-  const encryptedPrivateKey = await new CompactEncrypt(privateJwk)
-    .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
-    .encrypt(masterKey);
+export async function generateSigningKey(
+  algorithm: SigningAlgorithm,
+  masterKeys: MasterKeys,
+): Promise<StoredSigningKey> {
+  const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  const publicMembers = Object.entries(jwk).filter(([name]) => !privateMembers.has(name));
   return {
     keyId: randomUUID(),
-    algorithm: signingAlgorithm,
-    publicKey: (await exportJWK(publicKey)) as Record<string, string>,
-    encryptedPrivateKey,
+    algorithm,
+    publicKey: Object.fromEntries(publicMembers) as Record<string, string>,
+    encryptedPrivateKey: await masterKeys.encrypt(new TextEncoder().encode(JSON.stringify(jwk))),
   };
 }
 
-/** The instance's signing keys, as the read model holds them. */
-export interface SigningKeyDirectory {
-  /** Newest first. */
-  signingKeys(): readonly StoredSigningKey[];
-}
-
-/** Opens stored signing keys, and keeps them open. */
-export class SigningKeyRing {
-  readonly #directory: SigningKeyDirectory;
-  readonly #masterKey: Uint8Array;
-  readonly #opened = new Map<string, Promise<CryptoKey>>();
-  readonly #verifying = new Map<string, Promise<CryptoKey>>();
-
-  constructor(directory: SigningKeyDirectory, masterKey: Uint8Array) {
-    this.#directory = directory;
-    this.#masterKey = masterKey;
-  }
-
-  /** The key that new tokens are signed with. Throws {@link WrongMasterKeyError}. */
-  async current(): Promise<SigningKey> {
-    const [newest] = this.#directory.signingKeys();
-    if (newest === undefined) throw new Error('the instance has no signing key');
-    let opened = this.#opened.get(newest.keyId);
-    if (opened === undefined) {
-      opened = decryptPrivateKey(newest, this.#masterKey);
-      this.#opened.set(newest.keyId, opened);
-    }
-    return { keyId: newest.keyId, privateKey: await opened };
-  }
-
-  /** The public key with this id, or undefined when it is none of the instance's. */
-  publicKey(keyId: string): Promise<CryptoKey> | undefined {
-    const known = this.#verifying.get(keyId);
-    if (known !== undefined) return known;
-    const stored = this.#directory.signingKeys().find((key) => key.keyId === keyId);
-    if (stored === undefined) return undefined;
-    const imported = importJWK(stored.publicKey, stored.algorithm) as Promise<CryptoKey>;
-    this.#verifying.set(keyId, imported);
-    return imported;
-  }
-
-  /** The public keys as a JWK Set (RFC 7517 section 5). */
-  jwks(): { keys: JWK[] } {
-    return {
-      keys: this.#directory
-        .signingKeys()
-        .map(({ keyId, algorithm, publicKey }) => ({ ...publicKey, kid: keyId, alg: algorithm, use: 'sig' })),
-    };
-  }
-}
-
-async function decryptPrivateKey(key: StoredSigningKey, masterKey: Uint8Array): Promise<CryptoKey> {
+/** @throws WrongMasterKeyError */
+export async function openSigningKey(key: StoredSigningKey, masterKeys: MasterKeys): Promise<CryptoKey> {
   try {
-    const { plaintext } = await compactDecrypt(key.encryptedPrivateKey, masterKey, {
-      keyManagementAlgorithms: ['dir'],
-      contentEncryptionAlgorithms: ['A256GCM'],
-    });
-    const jwk = JSON.parse(new TextDecoder().decode(plaintext)) as JWK;
-    return (await importJWK(jwk, key.algorithm)) as CryptoKey;
+    const { plaintext } = await masterKeys.decrypt(key.encryptedPrivateKey);
+    return (await importJWK(
+      JSON.parse(new TextDecoder().decode(plaintext)) as JWK,
+      key.algorithm,
+    )) as CryptoKey;
   } catch (error) {
-    if (!(error instanceof errors.JWEDecryptionFailed)) throw error;
+    if (!(error instanceof WrongMasterKeyError)) throw error;
     throw new WrongMasterKeyError(`the master key does not open signing key ${key.keyId}`, { cause: error });
   }
 }

@@ -24,6 +24,9 @@ program
   .addOption(serveOptions.externalUrl)
   .addOption(serveOptions.masterKey)
   .addOption(serveOptions.bcryptCost)
+  .addOption(serveOptions.accessTokenLifetime)
+  .addOption(serveOptions.idTokenLifetime)
+  .addOption(serveOptions.signingAlgorithm)
   .addOption(serveOptions.logLevel)
   .addHelpText(
     'after',

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
 import { pino } from 'pino';
-import { WrongMasterKeyError } from '../application/signing-keys.ts';
+import { WrongMasterKeyError } from '../application/master-keys.ts';
 import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';

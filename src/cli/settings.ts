@@ -1,5 +1,9 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { parseMasterKey } from '../data-directory.ts';
+import { longestTokenLifetime, signingAlgorithms } from '../domain/instance/signing-keys.ts';
+
+/** In seconds: less would expire on its way. */
+const shortestTokenLifetime = 10;
 
 /** The settings of the service: each a flag and an environment variable. The README lists them; a test holds it to that. */
 export const serveOptions = {
@@ -28,6 +32,18 @@ export const serveOptions = {
     .env('KEYTURN_BCRYPT_COST')
     .default(4)
     .argParser(integerBetween(4, 31)),
+  accessTokenLifetime: new Option('--access-token-lifetime <seconds>', 'how long access tokens live')
+    .env('KEYTURN_ACCESS_TOKEN_LIFETIME')
+    .default(3600)
+    .argParser(integerBetween(shortestTokenLifetime, longestTokenLifetime)),
+  idTokenLifetime: new Option('--id-token-lifetime <seconds>', 'how long id tokens live')
+    .env('KEYTURN_ID_TOKEN_LIFETIME')
+    .default(3600)
+    .argParser(integerBetween(shortestTokenLifetime, longestTokenLifetime)),
+  signingAlgorithm: new Option('--signing-algorithm <name>', 'JWS algorithm of new signing keys')
+    .env('KEYTURN_SIGNING_ALGORITHM')
+    .default('ES256' as const)
+    .choices(signingAlgorithms),
   logLevel: new Option('--log-level <level>', 'least severe level that is logged')
     .env('KEYTURN_LOG_LEVEL')
     .default('info' as const)

@@ -1,3 +1,4 @@
+import { accessTokenDecider } from './access-token/decider.ts';
 import type { Decider, DomainEvent } from './decider.ts';
 import { instanceDecider } from './instance/decider.ts';
 import { machineUserDecider } from './machine-user/decider.ts';
@@ -14,6 +15,7 @@ export const machineUser = { category: 'machineUser', decider: machineUserDecide
 export const organization = { category: 'organization', decider: organizationDecider };
 export const instance = { category: 'instance', decider: instanceDecider };
 export const userName = { category: 'userName', decider: userNameDecider };
+export const accessToken = { category: 'accessToken', decider: accessTokenDecider };
 
 /** There is one instance in an event store; its stream has a fixed name, so that two first starts meet in it. */
 export const instanceId = 'keyturn';

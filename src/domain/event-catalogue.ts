@@ -1,3 +1,4 @@
+import { type AccessTokenEvent, accessTokenEventSchemas } from './access-token/decider.ts';
 import type { Occurred } from './decider.ts';
 import { eventMetadataSchema } from './event-metadata.ts';
 import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
@@ -12,9 +13,15 @@ export const eventCatalogue = {
   ...organizationEventSchemas,
   ...instanceEventSchemas,
   ...userNameEventSchemas,
+  ...accessTokenEventSchemas,
 } as const satisfies EventSchemas;
 
-export type KeyturnEvent = MachineUserEvent | OrganizationEvent | InstanceEvent | UserNameEvent;
+export type KeyturnEvent =
+  | MachineUserEvent
+  | OrganizationEvent
+  | InstanceEvent
+  | UserNameEvent
+  | AccessTokenEvent;
 
 /** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */
 export function readStoredEvent(stored: {

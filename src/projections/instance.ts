@@ -1,30 +1,55 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { SigningAlgorithm } from '../domain/instance/signing-keys.ts';
 import type { Projection } from './projection.ts';
 
 export const instanceProjection: Projection = {
   tables: `
-    CREATE TABLE instance (project_id TEXT NOT NULL, organization_id TEXT NOT NULL) STRICT;
+    CREATE TABLE instance (
+      project_id           TEXT NOT NULL,
+      organization_id      TEXT NOT NULL,
+      signing_keys_version INTEGER NOT NULL -- the stream version after their last change
+    ) STRICT;
 
     CREATE TABLE signing_keys (
       key_id                TEXT PRIMARY KEY,
       algorithm             TEXT NOT NULL,
       public_key            TEXT NOT NULL, -- a JWK
       encrypted_private_key TEXT NOT NULL, -- a compact JWE
-      creation_date         TEXT NOT NULL
+      creation_date         TEXT NOT NULL,
+      signs_from            TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
   `,
 
   handlers(db) {
-    const insertInstance = db.prepare('INSERT INTO instance VALUES (?, ?)');
-    const insertKey = db.prepare('INSERT INTO signing_keys VALUES (?, ?, ?, ?, ?)');
+    const insertInstance = db.prepare('INSERT INTO instance VALUES (?, ?, 0)');
+    const touchKeys = db.prepare('UPDATE instance SET signing_keys_version = ?');
+    const insertKey = db.prepare('INSERT INTO signing_keys VALUES (?, ?, ?, ?, ?, ?)');
+    const setEncryptedKey = db.prepare('UPDATE signing_keys SET encrypted_private_key = ? WHERE key_id = ?');
+    const deleteKey = db.prepare('DELETE FROM signing_keys WHERE key_id = ?');
 
     return {
       InstanceSetUpStarted({ data }) {
         insertInstance.run(data.projectId, data.organizationId);
       },
-      SigningKeyAdded({ data, occurredAt }) {
-        const { keyId, algorithm, publicKey, encryptedPrivateKey } = data;
-        insertKey.run(keyId, algorithm, JSON.stringify(publicKey), encryptedPrivateKey, occurredAt);
+      SigningKeyAdded({ data, occurredAt, streamVersion }) {
+        const { keyId, algorithm, publicKey, encryptedPrivateKey, signsFrom = occurredAt } = data;
+        insertKey.run(
+          keyId,
+          algorithm,
+          JSON.stringify(publicKey),
+          encryptedPrivateKey,
+          occurredAt,
+          signsFrom,
+        );
+        touchKeys.run(streamVersion);
+      },
+      SigningKeyReencrypted({ data, streamVersion }) {
+        setEncryptedKey.run(data.encryptedPrivateKey, data.keyId);
+        touchKeys.run(streamVersion);
+      },
+      SigningKeyRevoked({ data, streamVersion }) {
+        deleteKey.run(data.keyId);
+        touchKeys.run(streamVersion);
       },
     };
   },
@@ -32,16 +57,22 @@ export const instanceProjection: Projection = {
 
 export interface SigningKeyView {
   readonly keyId: string;
-  readonly algorithm: 'ES256';
+  readonly algorithm: SigningAlgorithm;
   readonly publicKey: Readonly<Record<string, string>>;
   readonly encryptedPrivateKey: string;
+  /** RFC 3339 */
+  readonly creationDate: string;
+  /** RFC 3339 */
+  readonly signsFrom: string;
 }
 
 export function instanceQueries(db: DatabaseSync) {
   const instance = db.prepare('SELECT project_id AS projectId FROM instance');
+  const keysVersion = db.prepare('SELECT signing_keys_version AS version FROM instance');
   const keys = db.prepare(
-    `SELECT key_id AS keyId, algorithm, public_key AS publicKey, encrypted_private_key AS encryptedPrivateKey
-       FROM signing_keys ORDER BY creation_date DESC, key_id`,
+    `SELECT key_id AS keyId, algorithm, public_key AS publicKey, encrypted_private_key AS encryptedPrivateKey,
+            creation_date AS creationDate, signs_from AS signsFrom
+       FROM signing_keys ORDER BY signs_from DESC, key_id`,
   );
 
   return {
@@ -50,7 +81,12 @@ export function instanceQueries(db: DatabaseSync) {
       return instance.get()?.['projectId'] as string | undefined;
     },
 
-    /** Newest first. */
+    /** Another number after every change of the signing keys. */
+    signingKeysVersion(): number {
+      return (keysVersion.get()?.['version'] as number | undefined) ?? 0;
+    },
+
+    /** Without the revoked ones. The one that signs, or will sign, last comes first. */
     signingKeys(): SigningKeyView[] {
       return keys.all().map((row) => ({
         ...(row as unknown as SigningKeyView),

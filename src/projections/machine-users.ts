@@ -18,13 +18,14 @@ export interface MachineUserView {
   readonly changeDate: string;
 }
 
-/** A machine user as one signs in as it. Holds hashes: not for answers. */
+/** A machine user as one signs in as it. */
 export interface MachineUserAccount {
   readonly userId: string;
   readonly organizationId: string;
   readonly userName: string;
+  readonly accessTokenType: AccessTokenType;
+  readonly tokenEpoch: number;
   readonly isActive: boolean;
-  readonly secrets: readonly { readonly secretId: string; readonly hashedSecret: string }[];
 }
 
 export const machineUsersProjection: Projection = {
@@ -38,6 +39,7 @@ export const machineUsersProjection: Projection = {
       description       TEXT NOT NULL,
       access_token_type TEXT NOT NULL,
       state             TEXT NOT NULL,
+      token_epoch       INTEGER NOT NULL, -- the stream version at which its access tokens ended last
       sequence          INTEGER NOT NULL,
       creation_date     TEXT NOT NULL,
       change_date       TEXT NOT NULL
@@ -45,17 +47,17 @@ export const machineUsersProjection: Projection = {
     CREATE UNIQUE INDEX machine_users_by_login_name ON machine_users (login_name);
 
     CREATE TABLE machine_secrets (
+      secret_id     TEXT PRIMARY KEY,
       user_id       TEXT NOT NULL,
-      secret_id     TEXT NOT NULL,
-      hashed_secret TEXT NOT NULL,
-      PRIMARY KEY (user_id, secret_id)
+      hashed_secret TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX machine_secrets_by_user ON machine_secrets (user_id);
   `,
 
   handlers(db) {
     const insertUser = db.prepare(
       `INSERT INTO machine_users VALUES (:userId, :organizationId, :userName, :loginName, :name, :description,
-        :accessTokenType, 'active', :sequence, :date, :date)`,
+        :accessTokenType, 'active', 0, :sequence, :date, :date)`,
     );
     const touch = db.prepare('UPDATE machine_users SET sequence = ?, change_date = ? WHERE user_id = ?');
     const setState = db.prepare('UPDATE machine_users SET state = ? WHERE user_id = ?');
@@ -66,16 +68,26 @@ export const machineUsersProjection: Projection = {
       `UPDATE machine_users SET name = coalesce(?, name), description = coalesce(?, description),
         access_token_type = coalesce(?, access_token_type) WHERE user_id = ?`,
     );
+    const endTokens = db.prepare('UPDATE machine_users SET token_epoch = ? WHERE user_id = ?');
     const deleteUser = db.prepare('DELETE FROM machine_users WHERE user_id = ?');
     const insertSecret = db.prepare('INSERT INTO machine_secrets VALUES (?, ?, ?)');
     const setHash = db.prepare(
-      'UPDATE machine_secrets SET hashed_secret = ? WHERE user_id = ? AND secret_id = ?',
+      'UPDATE machine_secrets SET hashed_secret = ? WHERE secret_id = ? AND user_id = ?',
     );
-    const deleteSecret = db.prepare('DELETE FROM machine_secrets WHERE user_id = ? AND secret_id = ?');
+    const deleteSecret = db.prepare('DELETE FROM machine_secrets WHERE secret_id = ? AND user_id = ?');
     const deleteSecrets = db.prepare('DELETE FROM machine_secrets WHERE user_id = ?');
 
     const touched = (event: Projected<KeyturnEvent>) =>
       touch.run(event.streamVersion, event.occurredAt, event.aggregateId);
+    const tokensEnded = (event: Projected<KeyturnEvent>) => {
+      endTokens.run(event.streamVersion, event.aggregateId);
+      touched(event);
+    };
+    /** Tokens stay ended when the user is let in again. */
+    const shutOut = (state: MachineUserView['state']) => (event: Projected<KeyturnEvent>) => {
+      setState.run(state, event.aggregateId);
+      tokensEnded(event);
+    };
     const withState = (state: MachineUserView['state']) => (event: Projected<KeyturnEvent>) => {
       setState.run(state, event.aggregateId);
       touched(event);
@@ -104,20 +116,21 @@ export const machineUsersProjection: Projection = {
       MachineUserNameClaimLapsed: touched,
       MachineSecretSet(event) {
         const { secretId, hashedSecret, replacedSecretIds } = event.data;
-        for (const replaced of replacedSecretIds) deleteSecret.run(event.aggregateId, replaced);
-        insertSecret.run(event.aggregateId, secretId, hashedSecret);
+        for (const replaced of replacedSecretIds) deleteSecret.run(replaced, event.aggregateId);
+        insertSecret.run(secretId, event.aggregateId, hashedSecret);
         touched(event);
       },
       MachineSecretRehashed(event) {
-        setHash.run(event.data.hashedSecret, event.aggregateId, event.data.secretId);
+        setHash.run(event.data.hashedSecret, event.data.secretId, event.aggregateId);
         touched(event);
       },
       MachineSecretRemoved(event) {
-        for (const secretId of event.data.secretIds) deleteSecret.run(event.aggregateId, secretId);
+        for (const secretId of event.data.secretIds) deleteSecret.run(secretId, event.aggregateId);
         touched(event);
       },
-      MachineUserDeactivated: withState('inactive'),
-      MachineUserLocked: withState('locked'),
+      MachineTokensEnded: tokensEnded,
+      MachineUserDeactivated: shutOut('inactive'),
+      MachineUserLocked: shutOut('locked'),
       MachineUserReactivated: withState('active'),
       MachineUserUnlocked: withState('active'),
       MachineUserRemoved(event) {
@@ -141,12 +154,10 @@ export function machineUserQueries(db: DatabaseSync) {
        FROM machine_users u WHERE user_id = ?`,
   );
   byId.setReadBigInts(true);
-  const accountByLoginName = db.prepare(
-    `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName, state
-       FROM machine_users WHERE login_name = ?`,
-  );
-  const secretsOf = db.prepare(
-    'SELECT secret_id AS secretId, hashed_secret AS hashedSecret FROM machine_secrets WHERE user_id = ?',
+  const accountBySecret = db.prepare(
+    `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName,
+            access_token_type AS accessTokenType, token_epoch AS tokenEpoch, state, hashed_secret AS hashedSecret
+       FROM machine_secrets JOIN machine_users USING (user_id) WHERE secret_id = ?`,
   );
   const ownership = db.prepare(
     'SELECT organization_id AS organizationId, state FROM machine_users WHERE user_id = ?',
@@ -158,15 +169,17 @@ export function machineUserQueries(db: DatabaseSync) {
       return row && { ...row, hasSecret: row.hasSecret === 1n };
     },
 
-    /** Finds by user name, in any spelling of it. */
-    clientByLoginName(loginName: string): MachineUserAccount | undefined {
-      const row = accountByLoginName.get(normalizeUserName(loginName));
+    /** The user whose live secret has this id, and the hash of that secret. */
+    clientBySecretId(
+      secretId: string,
+    ): { readonly account: MachineUserAccount; readonly hashedSecret: string } | undefined {
+      const row = accountBySecret.get(secretId);
       if (row === undefined) return undefined;
-      const { state, ...account } = row as unknown as Omit<MachineUserAccount, 'isActive' | 'secrets'> & {
+      const { state, hashedSecret, ...account } = row as unknown as Omit<MachineUserAccount, 'isActive'> & {
         readonly state: MachineUserView['state'];
+        readonly hashedSecret: string;
       };
-      const secrets = secretsOf.all(account.userId) as unknown as MachineUserAccount['secrets'];
-      return { ...account, isActive: state === 'active', secrets };
+      return { account: { ...account, isActive: state === 'active' }, hashedSecret };
     },
 
     /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked. */

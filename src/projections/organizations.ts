@@ -77,12 +77,16 @@ export const organizationsProjection: Projection = {
 };
 
 export function organizationQueries(db: DatabaseSync) {
-  const byId = db.prepare('SELECT 1 FROM organizations WHERE organization_id = ?');
+  const byId = db.prepare('SELECT name FROM organizations WHERE organization_id = ?');
   const roles = db.prepare('SELECT roles FROM members WHERE user_id = ? AND organization_id IN (?, ?)');
 
   return {
     organizationExists(organizationId: string): boolean {
       return byId.get(organizationId) !== undefined;
+    },
+
+    organizationName(organizationId: string): string | undefined {
+      return byId.get(organizationId)?.['name'] as string | undefined;
     },
 
     /** The roles of a user in an organization, with those that it has in the whole instance. */

@@ -3,15 +3,21 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { idOfStream } from '../domain/aggregates.ts';
 import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
 import { instanceProjection, instanceQueries } from './instance.ts';
 import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import type { EventHandlers, Projected } from './projection.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 1;
+const readModelVersion = 2;
 
-const projections = [machineUsersProjection, organizationsProjection, instanceProjection];
+const projections = [
+  machineUsersProjection,
+  organizationsProjection,
+  instanceProjection,
+  accessTokensProjection,
+];
 
 /** The last event in the read model: how far it has been built, and by which its log is recognized. */
 export interface Checkpoint {
@@ -165,5 +171,10 @@ function handlersOf(db: DatabaseSync): ReadonlyMap<string, ProjectEvent> {
 }
 
 function queriesOf(db: DatabaseSync) {
-  return { ...machineUserQueries(db), ...organizationQueries(db), ...instanceQueries(db) };
+  return {
+    ...machineUserQueries(db),
+    ...organizationQueries(db),
+    ...instanceQueries(db),
+    ...accessTokenQueries(db),
+  };
 }

@@ -14,10 +14,12 @@ import {
   runningService,
 } from '../support/running-service.ts';
 
-async function withRobot(userName = 'robot') {
+const jwtTokens = { accessTokenType: 'ACCESS_TOKEN_TYPE_JWT' } as const;
+
+async function withRobot(userName = 'robot', profile: Parameters<typeof addRobot>[2] = jwtTokens) {
   const running = await runningService();
   const call = managementClient(running.url, await adminToken(running));
-  const robot = await addRobot(call, userName);
+  const robot = await addRobot(call, userName, profile);
   const post = async (
     body: string | Record<string, string>,
     headers: Record<string, string> = {},
@@ -46,7 +48,12 @@ describe('a grant', () => {
     expect(status).toBe(200);
     expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('pragma')).toBe('no-cache');
-    expect(body).toEqual({ access_token: expect.any(String), token_type: 'Bearer', expires_in: 3600 });
+    expect(body).toEqual({
+      access_token: expect.any(String),
+      token_type: 'Bearer',
+      expires_in: 3600,
+      id_token: expect.any(String),
+    });
 
     const { payload, protectedHeader } = await jwtVerify(
       body.access_token,
@@ -64,6 +71,7 @@ describe('a grant', () => {
       nbf: payload.iat,
       exp: (payload.iat ?? 0) + 3600,
       jti: expect.any(String),
+      'urn:keyturn:token_epoch': 0,
     });
   });
 
@@ -203,14 +211,23 @@ test('the metadata names only what is there', async () => {
     ),
   );
   expect(documents[0]).toEqual(documents[1]);
+  const methods = ['client_secret_basic', 'client_secret_post'];
   expect(documents[0]).toEqual({
     issuer: service.issuer,
     token_endpoint: `${service.issuer}/oauth/v2/token`,
+    introspection_endpoint: `${service.issuer}/oauth/v2/introspect`,
+    revocation_endpoint: `${service.issuer}/oauth/v2/revoke`,
+    userinfo_endpoint: `${service.issuer}/oidc/v1/userinfo`,
     jwks_uri: `${service.issuer}/oauth/v2/keys`,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-    scopes_supported: ['openid', 'profile', 'email', 'phone', 'address'],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+    token_endpoint_auth_methods_supported: methods,
+    introspection_endpoint_auth_methods_supported: methods,
+    revocation_endpoint_auth_methods_supported: methods,
+    scopes_supported: expect.arrayContaining(['openid', 'profile']),
+    claims_supported: expect.arrayContaining(['sub', 'preferred_username']),
   });
 });
 

@@ -26,10 +26,12 @@ async function authentication(cost = 4) {
       throw error;
     },
     directory: {
-      clientByLoginName: (name) =>
-        name === 'robot' && exists(state)
-          ? { ...state, userId, isActive: state.status === 'active' }
-          : undefined,
+      clientBySecretId: (secretId) => {
+        if (!exists(state)) return undefined;
+        const secret = state.secrets.find((one) => one.secretId === secretId);
+        const account = { ...state, userId, tokenEpoch: 0, isActive: state.status === 'active' };
+        return secret && { account, hashedSecret: secret.hashedSecret };
+      },
     },
   });
   const verify = vi.spyOn(hasher, 'verify');

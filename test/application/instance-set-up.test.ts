@@ -1,5 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 import { type AdminCredentials, setUpInstance } from '../../src/application/instance-set-up.ts';
+import { MasterKeys } from '../../src/application/master-keys.ts';
 import { bcryptHasher } from '../../src/application/secret-hasher.ts';
 import { instance, instanceId, machineUser } from '../../src/domain/aggregates.ts';
 import { exists } from '../../src/domain/machine-user/state.ts';
@@ -7,12 +8,13 @@ import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { emptyStore, node } from '../support/application.ts';
 import { withAppend } from '../support/faulty-event-store.ts';
 
-const masterKey = new Uint8Array(32);
+const masterKeys = new MasterKeys(new Uint8Array(32));
 
 async function setUp(store: EventStore, saved: AdminCredentials[]): Promise<boolean> {
   return setUpInstance({
     ...node(store),
-    masterKey,
+    masterKeys,
+    signingAlgorithm: 'ES256',
     saveAdminCredentials: async (credentials) => void saved.push(credentials),
   });
 }

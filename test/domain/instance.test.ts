@@ -12,6 +12,8 @@ const memberAdded: InstanceEvent = {
   data: { userId: 'a', roles: ['IAM_OWNER'] },
 };
 const key = { keyId: 'k', algorithm: 'ES256', publicKey: { kty: 'EC' }, encryptedPrivateKey: 'jwe' } as const;
+const next = { ...key, keyId: 'next', signsFrom: '2026-03-01T00:00:00.000Z' } as const;
+const nextAdded: InstanceEvent = { type: 'SigningKeyAdded', data: next };
 const keyAdded: InstanceEvent = { type: 'SigningKeyAdded', data: key };
 
 describe('the set-up of an instance', () => {
@@ -59,10 +61,36 @@ describe('the members of an instance', () => {
 describe('the signing keys of an instance', () => {
   it('are added', () =>
     given(started)
-      .when({ type: 'AddSigningKey', ...key })
+      .when({ type: 'AddSigningKey', after: undefined, ...key })
       .thenEvents(keyAdded));
   it('have ids of their own', () =>
     given(started, keyAdded)
-      .when({ type: 'AddSigningKey', ...key })
+      .when({ type: 'AddSigningKey', after: 'k', ...key })
       .thenError('SIGNING_KEY_ALREADY_EXISTS'));
+  it('never have the id of one that was revoked', () =>
+    given(started, keyAdded, nextAdded, { type: 'SigningKeyRevoked', data: { keyId: 'k' } })
+      .when({ type: 'AddSigningKey', after: 'next', ...key })
+      .thenError('SIGNING_KEY_ALREADY_EXISTS'));
+  it('follow one another', () =>
+    given(started, keyAdded)
+      .when({ type: 'AddSigningKey', after: 'k', ...next })
+      .thenEvents(nextAdded));
+  it('are added once when two nodes rotate at the same time', () =>
+    given(started, keyAdded, nextAdded)
+      .when({ type: 'AddSigningKey', after: 'k', ...next, keyId: 'late' })
+      .thenEvents());
+  it('are all revoked when the new one says so', () =>
+    given(started, keyAdded, nextAdded)
+      .when({ type: 'AddSigningKey', after: 'next', revokesOthers: true, ...key, keyId: 'fresh' })
+      .thenEvents(
+        { type: 'SigningKeyAdded', data: { ...key, keyId: 'fresh' } },
+        { type: 'SigningKeyRevoked', data: { keyId: 'k' } },
+        { type: 'SigningKeyRevoked', data: { keyId: 'next' } },
+      ));
+  it('are encrypted anew, if they are still in use', () => {
+    const reencrypt = { type: 'ReencryptSigningKey', keyId: 'k', encryptedPrivateKey: 'new jwe' } as const;
+    const { type: _, ...data } = reencrypt;
+    given(started, keyAdded).when(reencrypt).thenEvents({ type: 'SigningKeyReencrypted', data });
+    given(started).when(reencrypt).thenEvents();
+  });
 });

@@ -155,6 +155,21 @@ describe('RemoveSecret', () => {
       .thenError('SECRET_NOT_EXISTING'));
 });
 
+describe('the access tokens of a user', () => {
+  const ended: MachineUserEvent = { type: 'MachineTokensEnded', data: {} };
+
+  it('end when that is asked for', () =>
+    given(added).when({ type: 'EndTokens', organizationId }).thenEvents(ended));
+  it('end with a new secret, if the caller says so', () =>
+    given(added)
+      .when({ type: 'SetSecret', organizationId, secretId: 'one', hashedSecret: 'hash-one', endTokens: true })
+      .thenEvents(ended, secretSet('one')));
+  it('end with the removal of the secret, if the caller says so', () =>
+    given(added, secretSet('one'))
+      .when({ type: 'RemoveSecret', organizationId, endTokens: true })
+      .thenEvents(ended, { type: 'MachineSecretRemoved', data: { secretIds: ['one'] } }));
+});
+
 describe('the states of a user', () => {
   const command = (type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove') => ({
     type,
@@ -192,6 +207,7 @@ const commandsOnExisting: Exclude<MachineUserCommand, { type: 'LapseUserNameClai
   { type: 'SetSecret', organizationId, secretId: 'one', hashedSecret: 'hash' },
   { type: 'RehashSecret', organizationId, secretId: 'one', outdatedHash: 'old', hashedSecret: 'hash' },
   { type: 'RemoveSecret', organizationId },
+  { type: 'EndTokens', organizationId },
   ...(['Deactivate', 'Reactivate', 'Lock', 'Unlock', 'Remove'] as const).map((type) => ({
     type,
     organizationId,

@@ -2,6 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
+import { oauthErrorStatus } from '../../src/api/oauth/oauth-error.ts';
 import { serveOptions } from '../../src/cli/settings.ts';
 import { type ErrorCode, errorTable, KeyturnError } from '../../src/domain/errors.ts';
 import { eventCatalogue } from '../../src/domain/event-catalogue.ts';
@@ -29,6 +30,13 @@ test('docs/errors.md shows the table of errors as it is', () => {
     return [`\`${code}\``, String(httpStatus), grpcCode, id === undefined ? '' : `\`${id}\``, text];
   });
   expect(codeRows(managementApi)).toEqual(actual);
+});
+
+test('docs/errors.md shows every error of the OAuth endpoints', () => {
+  const [, oauth = ''] = read('docs/errors.md').split('## The OAuth endpoints');
+  const documented = codeRows(oauth).map(([code, status]) => [code, status]);
+  const actual = Object.entries(oauthErrorStatus).map(([code, status]) => [`\`${code}\``, String(status)]);
+  expect(documented.toSorted()).toEqual(actual.toSorted());
 });
 
 test('no two errors share an id', () => {

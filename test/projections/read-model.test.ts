@@ -2,7 +2,8 @@ import { copyFileSync, existsSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { instance, instanceId, machineUser, organization } from '../../src/domain/aggregates.ts';
+import { accessToken, instance, instanceId, machineUser, organization } from '../../src/domain/aggregates.ts';
+import { secretIdOf } from '../../src/domain/machine-secret.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { Projector } from '../../src/projections/projector.ts';
@@ -52,7 +53,7 @@ async function eventfulStore(): Promise<EventStore> {
     publicKey: { kty: 'EC' },
     encryptedPrivateKey: 'jwe',
   } as const;
-  await commands.execute(instance, instanceId, { type: 'AddSigningKey', ...key }, context);
+  await commands.execute(instance, instanceId, { type: 'AddSigningKey', after: undefined, ...key }, context);
   for (const aggregate of [instance, organization]) {
     const roles = [aggregate === instance ? 'IAM_OWNER' : 'ORG_OWNER'];
     const id = aggregate === instance ? instanceId : organizationId;
@@ -69,6 +70,8 @@ async function eventfulStore(): Promise<EventStore> {
   await machineUsers.removeSecret({ userId: 'two', organizationId }, context);
   await machineUsers.deactivate({ userId: 'two', organizationId }, context);
   await commands.execute(machineUser, 'three', { type: 'Remove', organizationId }, context);
+  const expiresAt = '2026-01-02T04:04:05.000Z';
+  await commands.execute(accessToken, 'token', { type: 'Revoke', userId: 'one', expiresAt }, context);
   return store;
 }
 
@@ -79,7 +82,7 @@ test('a user is shown as its events left it', async () => {
   const { userId } = await machineUsers.add({ ...robot, userName: 'Robot' }, context);
   const creationDate = clock.now.toISOString();
   clock.advance(1000);
-  await machineUsers.setSecret({ userId, organizationId }, context);
+  const { clientSecret } = await machineUsers.setSecret({ userId, organizationId }, context);
   const change = { ...robot, type: 'ChangeMachineUser', name: 'Robo', accessTokenType: 'jwt' } as const;
   await commands.execute(machineUser, userId, change, context);
   await commands.execute(machineUser, userId, { type: 'Lock', organizationId }, context);
@@ -105,8 +108,18 @@ test('a user is shown as its events left it', async () => {
     creationDate,
     changeDate: clock.now.toISOString(),
   });
-  expect(queries.clientByLoginName('Robot')).toBeUndefined();
-  expect(queries.clientByLoginName('WELDER')).toMatchObject({ userId, userName: 'Welder', isActive: false });
+  const secretId = secretIdOf(clientSecret) ?? '';
+  expect(queries.clientBySecretId(secretId)).toEqual({
+    account: {
+      userId,
+      organizationId,
+      userName: 'Welder',
+      accessTokenType: 'jwt',
+      tokenEpoch: 4,
+      isActive: false,
+    },
+    hashedSecret: expect.stringMatching(/^\$2b\$04\$/),
+  });
   expect(queries.organizationOfActiveUser(userId)).toBeUndefined();
 });
 

@@ -101,9 +101,13 @@ export interface Robot {
   readonly clientSecret: string;
 }
 
-/** Adds a machine user and sets its secret. */
-export async function addRobot(call: CallManagement, userName = 'robot'): Promise<Robot> {
-  const added = await call('POST', '/users/machine', { userName, name: 'Robot' });
+/** Adds a machine user, with opaque access tokens unless `profile` says otherwise, and sets its secret. */
+export async function addRobot(
+  call: CallManagement,
+  userName = 'robot',
+  profile: { accessTokenType?: 'ACCESS_TOKEN_TYPE_JWT' } = {},
+): Promise<Robot> {
+  const added = await call('POST', '/users/machine', { userName, name: 'Robot', ...profile });
   const { userId } = added.body;
   const { body } = await call('PUT', `/users/${userId}/secret`, {});
   return { userId, clientId: body.clientId, clientSecret: body.clientSecret };

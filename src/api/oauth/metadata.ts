@@ -1,20 +1,60 @@
+import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
+import { grantTypes } from './token-endpoint.ts';
+
 /** ZITADEL's paths. */
 export const oauthPaths = {
   token: '/oauth/v2/token',
+  introspection: '/oauth/v2/introspect',
+  revocation: '/oauth/v2/revoke',
   jwks: '/oauth/v2/keys',
+  userinfo: '/oidc/v1/userinfo',
   openidConfiguration: '/.well-known/openid-configuration',
   authorizationServer: '/.well-known/oauth-authorization-server',
 } as const;
 
-/** Authorization server metadata (RFC 8414): what is true of this server, and nothing else. */
-export function metadataDocument(issuer: string) {
+const authenticationMethods = ['client_secret_basic', 'client_secret_post'];
+
+/** Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0): what is true of this server, and nothing else. */
+export function metadataDocument(issuer: string, keyRing: SigningKeyRing) {
   return {
     issuer,
     token_endpoint: issuer + oauthPaths.token,
+    introspection_endpoint: issuer + oauthPaths.introspection,
+    revocation_endpoint: issuer + oauthPaths.revocation,
+    userinfo_endpoint: issuer + oauthPaths.userinfo,
     jwks_uri: issuer + oauthPaths.jwks,
-    grant_types_supported: ['client_credentials'],
+    grant_types_supported: Object.values(grantTypes),
     response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-    scopes_supported: ['openid', 'profile', 'email', 'phone', 'address'],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: [
+      ...new Set(keyRing.published().map(({ algorithm }) => algorithm)),
+    ],
+    token_endpoint_auth_methods_supported: authenticationMethods,
+    introspection_endpoint_auth_methods_supported: authenticationMethods,
+    revocation_endpoint_auth_methods_supported: authenticationMethods,
+    scopes_supported: [
+      'openid',
+      'profile',
+      'email',
+      'phone',
+      'address',
+      'urn:zitadel:iam:user:resourceowner',
+    ],
+    claims_supported: [
+      'iss',
+      'sub',
+      'aud',
+      'azp',
+      'client_id',
+      'iat',
+      'exp',
+      'auth_time',
+      'amr',
+      'at_hash',
+      'jti',
+      'name',
+      'preferred_username',
+      'updated_at',
+    ],
   };
 }

@@ -14,6 +14,7 @@ import {
   withoutMember,
 } from '../members.ts';
 import { isInstanceRole } from '../roles.ts';
+import { type SigningKeyTimes, signingKeyAddedSchema } from './signing-keys.ts';
 
 const id = z.string().min(1);
 
@@ -31,16 +32,14 @@ export const instanceEventSchemas = {
   InstanceMemberAdded: { version: 1, data: memberSchema },
   InstanceMemberChanged: { version: 1, data: memberSchema },
   InstanceMemberRemoved: { version: 1, data: memberRemovedSchema },
-  SigningKeyAdded: {
+  /** Version 1 knew ES256 only, and keys that sign at once. */
+  SigningKeyAdded: { version: 2, data: signingKeyAddedSchema, upcasts: { 1: (data) => data } },
+  /** The key signs no more, and what it signed counts for nothing: it was, or may have been, stolen. */
+  SigningKeyRevoked: { version: 1, data: z.strictObject({ keyId: id }) },
+  /** The same key under another master key. */
+  SigningKeyReencrypted: {
     version: 1,
-    data: z.strictObject({
-      keyId: id,
-      algorithm: z.literal('ES256'),
-      /** The public JWK (RFC 7517). */
-      publicKey: z.record(z.string(), z.string()),
-      /** The private JWK as a compact JWE (RFC 7516, `dir` with A256GCM) under the master key. */
-      encryptedPrivateKey: z.string().min(1),
-    }),
+    data: z.strictObject({ keyId: id, encryptedPrivateKey: z.string().min(1) }),
   },
 } as const satisfies EventSchemas;
 
@@ -53,7 +52,9 @@ export type InstanceState =
   | (InstanceSetUp & {
       readonly status: 'starting' | 'set up';
       readonly members: Members;
-      readonly signingKeyIds: readonly string[];
+      /** Oldest first, without the revoked ones. */
+      readonly signingKeys: readonly SigningKeyTimes[];
+      readonly revokedKeyIds: readonly string[];
     });
 
 export type InstanceCommand =
@@ -65,7 +66,14 @@ export type InstanceCommand =
       readonly roles: readonly string[];
     }
   | { readonly type: 'RemoveMember'; readonly userId: string }
-  | ({ readonly type: 'AddSigningKey' } & SigningKey);
+  | ({
+      readonly type: 'AddSigningKey';
+      /** The newest key that the caller knows of. When there is a newer one already, nothing is added. */
+      readonly after: string | undefined;
+      /** Withdraws all keys before it, and so every token that they signed. */
+      readonly revokesOthers?: boolean;
+    } & SigningKey)
+  | { readonly type: 'ReencryptSigningKey'; readonly keyId: string; readonly encryptedPrivateKey: string };
 
 export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceState> = {
   initialState: { status: 'absent' },
@@ -92,18 +100,19 @@ export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceSt
       case 'RemoveMember':
         requireMember(members, command.userId);
         return [{ type: 'InstanceMemberRemoved', data: { userId: command.userId } }];
-      case 'AddSigningKey': {
-        const { type: _, ...signingKey } = command;
-        if (state.signingKeyIds.includes(signingKey.keyId))
-          throw new KeyturnError('SIGNING_KEY_ALREADY_EXISTS');
-        return [{ type: 'SigningKeyAdded', data: signingKey }];
+      case 'AddSigningKey':
+        return addSigningKey(command, state);
+      case 'ReencryptSigningKey': {
+        const { keyId, encryptedPrivateKey } = command;
+        if (!state.signingKeys.some((key) => key.keyId === keyId)) return [];
+        return [{ type: 'SigningKeyReencrypted', data: { keyId, encryptedPrivateKey } }];
       }
     }
   },
 
   evolve(state: InstanceState, event: Occurred<InstanceEvent>): InstanceState {
     if (event.type === 'InstanceSetUpStarted') {
-      return { ...event.data, status: 'starting', members: noMembers, signingKeyIds: [] };
+      return { ...event.data, status: 'starting', members: noMembers, signingKeys: [], revokedKeyIds: [] };
     }
     if (state.status === 'absent') return state;
     switch (event.type) {
@@ -114,8 +123,37 @@ export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceSt
         return { ...state, members: withMember(state.members, event.data.userId, event.data.roles) };
       case 'InstanceMemberRemoved':
         return { ...state, members: withoutMember(state.members, event.data.userId) };
-      case 'SigningKeyAdded':
-        return { ...state, signingKeyIds: [...state.signingKeyIds, event.data.keyId] };
+      case 'SigningKeyAdded': {
+        const { keyId, signsFrom = event.occurredAt } = event.data;
+        return { ...state, signingKeys: [...state.signingKeys, { keyId, signsFrom }] };
+      }
+      case 'SigningKeyRevoked': {
+        const { keyId } = event.data;
+        return {
+          ...state,
+          signingKeys: state.signingKeys.filter((key) => key.keyId !== keyId),
+          revokedKeyIds: [...state.revokedKeyIds, keyId],
+        };
+      }
+      case 'SigningKeyReencrypted':
+        return state;
     }
   },
 };
+
+function addSigningKey(
+  command: Extract<InstanceCommand, { readonly type: 'AddSigningKey' }>,
+  { signingKeys, revokedKeyIds }: Exclude<InstanceState, { readonly status: 'absent' }>,
+): InstanceEvent[] {
+  const { type: _, after, revokesOthers = false, ...signingKey } = command;
+  const keyIds = signingKeys.map((key) => key.keyId);
+  if ([...keyIds, ...revokedKeyIds].includes(signingKey.keyId)) {
+    throw new KeyturnError('SIGNING_KEY_ALREADY_EXISTS');
+  }
+  if (keyIds.at(-1) !== after) return [];
+  const revoked = revokesOthers ? keyIds : [];
+  return [
+    { type: 'SigningKeyAdded', data: signingKey },
+    ...revoked.map((keyId) => ({ type: 'SigningKeyRevoked' as const, data: { keyId } })),
+  ];
+}

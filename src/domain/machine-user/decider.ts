@@ -15,6 +15,11 @@ interface InOrganization {
   readonly organizationId: string;
 }
 
+/** What becomes of the access tokens that are alive: they outlive a secret unless the caller says otherwise. */
+interface WithTokens {
+  readonly endTokens?: boolean;
+}
+
 /** From the reservation of user names, which knows no organizations. */
 interface LapseUserNameClaim {
   readonly type: 'LapseUserNameClaim';
@@ -27,14 +32,15 @@ type CommandInOrganization = InOrganization &
     /** Replaces the whole profile, as ZITADEL's UpdateMachine does. */
     | ({ readonly type: 'ChangeMachineUser' } & MachineUserProfile)
     | { readonly type: 'ChangeUserName'; readonly userName: string }
-    | { readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string }
+    | ({ readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string } & WithTokens)
     | {
         readonly type: 'RehashSecret';
         readonly secretId: string;
         readonly outdatedHash: string;
         readonly hashedSecret: string;
       }
-    | { readonly type: 'RemoveSecret' }
+    | ({ readonly type: 'RemoveSecret' } & WithTokens)
+    | { readonly type: 'EndTokens' }
     | { readonly type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove' }
   );
 
@@ -72,7 +78,9 @@ function decideOnExisting(
     case 'RehashSecret':
       return rehashSecret(command, user);
     case 'RemoveSecret':
-      return removeSecret(user);
+      return removeSecret(command, user);
+    case 'EndTokens':
+      return [tokensEnded];
     case 'Deactivate':
       if (user.status === 'inactive') throw new KeyturnError('USER_ALREADY_INACTIVE');
       return [{ type: 'MachineUserDeactivated', data: {} }];
@@ -137,11 +145,10 @@ function lapseUserNameClaim(command: LapseUserNameClaim, state: MachineUserState
 /** Allowed for inactive and locked users too: a secret can be made ready before the user is let in again. */
 function setSecret(command: CommandOn<'SetSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
   const { secretId, hashedSecret } = command;
+  const replacedSecretIds = user.secrets.map((secret) => secret.secretId);
   return [
-    {
-      type: 'MachineSecretSet',
-      data: { secretId, hashedSecret, replacedSecretIds: user.secrets.map((secret) => secret.secretId) },
-    },
+    ...tokensEndedWith(command),
+    { type: 'MachineSecretSet', data: { secretId, hashedSecret, replacedSecretIds } },
   ];
 }
 
@@ -154,9 +161,15 @@ function rehashSecret(command: CommandOn<'RehashSecret'>, user: ExistingMachineU
   return isOutdated ? [{ type: 'MachineSecretRehashed', data: { secretId, hashedSecret } }] : [];
 }
 
-function removeSecret(user: ExistingMachineUser): MachineUserEvent[] {
+function removeSecret(command: CommandOn<'RemoveSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
   if (user.secrets.length === 0) throw new KeyturnError('SECRET_NOT_EXISTING');
-  return [
-    { type: 'MachineSecretRemoved', data: { secretIds: user.secrets.map((secret) => secret.secretId) } },
-  ];
+  const secretIds = user.secrets.map((secret) => secret.secretId);
+  return [...tokensEndedWith(command), { type: 'MachineSecretRemoved', data: { secretIds } }];
+}
+
+const tokensEnded: MachineUserEvent = { type: 'MachineTokensEnded', data: {} };
+
+/** Before the event of the secret itself, whose version is then that of the whole change. */
+function tokensEndedWith({ endTokens = false }: WithTokens): MachineUserEvent[] {
+  return endTokens ? [tokensEnded] : [];
 }

@@ -44,6 +44,8 @@ export const machineUserEventSchemas = {
     data: z.strictObject({ secretId: id, hashedSecret: z.string().min(1) }),
   },
   MachineSecretRemoved: { version: 1, data: z.strictObject({ secretIds: z.array(id).min(1) }) },
+  /** All access tokens that were granted until now are void; the user and its secrets go on. */
+  MachineTokensEnded: { version: 1, data: nothing },
   MachineUserDeactivated: { version: 1, data: nothing },
   MachineUserReactivated: { version: 1, data: nothing },
   MachineUserLocked: { version: 1, data: nothing },

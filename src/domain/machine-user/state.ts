@@ -62,6 +62,7 @@ function evolveExisting(state: ExistingMachineUser, event: MachineUserEvent): Ma
       return { ...state, status: 'active' };
     case 'MachineUserRemoved':
       return { status: 'removed' };
+    case 'MachineTokensEnded':
     case 'MachineUserAdded':
     case 'MachineUserNameClaimLapsed':
       return state;

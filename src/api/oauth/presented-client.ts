@@ -1,33 +1,21 @@
+import type { FormParameters } from './form.ts';
 import { OAuthError } from './oauth-error.ts';
 
-/** What a client authenticates with (RFC 6749 section 2.3.1). */
-export interface PresentedClientCredentials {
+/** A client id and a client secret, by HTTP Basic or in the form (RFC 6749 section 2.3.1). */
+export interface PresentedClient {
   readonly clientId: string;
   readonly clientSecret: string;
 }
 
-/** The parameters of a request body, each once; empty ones count as absent (RFC 6749 section 3.2). */
-export type FormParameters = ReadonlyMap<string, string>;
-
-/** @throws OAuthError `invalid_request` for a parameter that stands there more than once */
-export function readForm(body: unknown): FormParameters {
-  const parameters = new Map<string, string>();
-  for (const [name, value] of Object.entries((body ?? {}) as Record<string, string | string[]>)) {
-    if (Array.isArray(value)) throw new OAuthError('invalid_request', `parameter ${name} is repeated`);
-    if (value !== '') parameters.set(name, value);
-  }
-  return parameters;
-}
-
 /**
- * Reads the one method of authentication that the request uses: HTTP Basic or the form.
+ * Reads the one method of authentication that the request uses.
  *
- * @throws OAuthError `invalid_client` when there are none, or they are unreadable; `invalid_request` for two methods
+ * @throws OAuthError `invalid_client` when there is none, or it is unreadable; `invalid_request` for two methods
  */
-export function readClientCredentials(
+export function readPresentedClient(
   authorization: string | undefined,
   form: FormParameters,
-): PresentedClientCredentials {
+): PresentedClient {
   const clientId = form.get('client_id');
   const clientSecret = form.get('client_secret');
   if (authorization !== undefined) {
@@ -47,7 +35,7 @@ export function readClientCredentials(
 }
 
 /** Both parts are form-url-encoded before they are joined (RFC 6749 section 2.3.1). */
-function readBasic(authorization: string): PresentedClientCredentials {
+function readBasic(authorization: string): PresentedClient {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1] ?? '';
   const [, id, secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, 'base64').toString('utf8')) ?? [];
   try {

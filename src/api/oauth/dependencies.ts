@@ -1,0 +1,21 @@
+import type { AccessTokens } from '../../application/access-tokens.ts';
+import type { ClientAuthenticator } from '../../application/client-authentication.ts';
+import type { IdTokens } from '../../application/id-tokens.ts';
+import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
+import type { MachineUserView } from '../../projections/machine-users.ts';
+
+/** What the read model knows of users, as far as the authorization server speaks of it. */
+export interface UserDirectory {
+  managementProjectId(): string | undefined;
+  machineUserById(userId: string): MachineUserView | undefined;
+  organizationName(organizationId: string): string | undefined;
+}
+
+export interface OAuthDependencies {
+  readonly issuer: () => string;
+  readonly authenticator: ClientAuthenticator;
+  readonly accessTokens: AccessTokens;
+  readonly idTokens: IdTokens;
+  readonly keyRing: SigningKeyRing;
+  readonly directory: UserDirectory;
+}

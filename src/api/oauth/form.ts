@@ -1,0 +1,28 @@
+import type { FastifyRequest } from 'fastify';
+import { OAuthError } from './oauth-error.ts';
+
+/** The parameters of a request body, each once; empty ones count as absent (RFC 6749 section 3.2). */
+export type FormParameters = ReadonlyMap<string, string>;
+
+/** What must never stand in a URL, where logs and histories keep it (RFC 6749 section 2.3.1, RFC 6750 section 5.3). */
+const secretParameters = [
+  'client_id',
+  'client_secret',
+  'client_assertion',
+  'assertion',
+  'token',
+  'access_token',
+];
+
+/** @throws OAuthError `invalid_request` for credentials in the URL, or a parameter that stands in the body more than once */
+export function readForm({ query, body }: Pick<FastifyRequest, 'query' | 'body'>): FormParameters {
+  if (secretParameters.some((name) => Object.hasOwn(query as object, name))) {
+    throw new OAuthError('invalid_request', 'credentials do not belong in the URL');
+  }
+  const parameters = new Map<string, string>();
+  for (const [name, value] of Object.entries((body ?? {}) as Record<string, string | string[]>)) {
+    if (Array.isArray(value)) throw new OAuthError('invalid_request', `parameter ${name} is repeated`);
+    if (value !== '') parameters.set(name, value);
+  }
+  return parameters;
+}
