@@ -90,7 +90,11 @@ export class CommandHandler {
       hash: null,
     };
     let last: RecordedEvent | undefined;
-    for await (const recorded of this.#eventStore.readStream(stream, { from: nextRevision(revision) })) {
+    const unread =
+      revision === 'no_stream' && aggregate.snapshots !== undefined
+        ? await this.#readFromSnapshot(stream, aggregate.snapshots)
+        : this.#eventStore.readStream(stream, { from: nextRevision(revision) });
+    for await (const recorded of unread) {
       state = decider.evolve(state, readStoredEvent(recorded) as DomainEvent as Occurred<Event>);
       last = recorded;
     }
@@ -98,6 +102,16 @@ export class CommandHandler {
     const loaded = { state, revision, hash };
     if (revision !== 'no_stream') this.#recent.set(stream, loaded);
     return loaded;
+  }
+
+  /** The stream's events from the last snapshot on. */
+  async #readFromSnapshot(stream: string, snapshots: readonly string[]): Promise<RecordedEvent[]> {
+    const events: RecordedEvent[] = [];
+    for await (const recorded of this.#eventStore.readStream(stream, { direction: 'backwards' })) {
+      events.push(recorded);
+      if (snapshots.includes(recorded.type)) break;
+    }
+    return events.reverse();
   }
 
   /**

@@ -3,12 +3,16 @@ import type { Decider, DomainEvent } from './decider.ts';
 import { instanceDecider } from './instance/decider.ts';
 import { machineUserDecider } from './machine-user/decider.ts';
 import { organizationDecider } from './organization/decider.ts';
+import { parkedEventsDecider } from './subscription/parked-events.ts';
+import { progressDecider } from './subscription/progress.ts';
 import { userNameDecider } from './user-name/decider.ts';
 
 /** A kind of aggregate: the decider of its rules, and the category that its streams are named by. */
 export interface Aggregate<Command, Event extends DomainEvent, State> {
   readonly category: string;
   readonly decider: Decider<Command, Event, State>;
+  /** Types of events that hold the whole state: a stream needs not be read from before the last of them. */
+  readonly snapshots?: readonly Event['type'][];
 }
 
 export const machineUser = { category: 'machineUser', decider: machineUserDecider };
@@ -16,6 +20,15 @@ export const organization = { category: 'organization', decider: organizationDec
 export const instance = { category: 'instance', decider: instanceDecider };
 export const userName = { category: 'userName', decider: userNameDecider };
 export const accessToken = { category: 'accessToken', decider: accessTokenDecider };
+
+/** By the name of the subscriber. */
+export const subscription = {
+  category: 'subscription',
+  decider: progressDecider,
+  snapshots: ['SubscriptionAdvanced'] as const,
+};
+/** By the name of the subscriber too: a stream of its own, so that it stays short. */
+export const parkedEvents = { category: 'parkedEvents', decider: parkedEventsDecider };
 
 /** There is one instance in an event store; its stream has a fixed name, so that two first starts meet in it. */
 export const instanceId = 'keyturn';

@@ -141,6 +141,17 @@ export const errorTable = {
     id: 'KEYTURN-MemberUnchanged',
     text: 'Roles of the member not changed',
   },
+
+  SUBSCRIPTION_TAKEN_OVER: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-SubTakenOver',
+    text: 'Another worker delivers to this subscriber now',
+  },
+  PARKED_EVENT_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    id: 'KEYTURN-ParkedNotFound',
+    text: 'Parked event could not be found',
+  },
 } as const satisfies Record<string, ErrorDefinition>;
 
 export type ErrorCode = keyof typeof errorTable;

@@ -5,6 +5,8 @@ import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema
 import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts';
 import { type MachineUserEvent, machineUserEventSchemas } from './machine-user/events.ts';
 import { type OrganizationEvent, organizationEventSchemas } from './organization/decider.ts';
+import { type ParkedEventsEvent, parkedEventSchemas } from './subscription/parked-events.ts';
+import { type ProgressEvent, progressEventSchemas } from './subscription/progress.ts';
 import { type UserNameEvent, userNameEventSchemas } from './user-name/decider.ts';
 
 /** Every event type that Keyturn writes. `docs/events.md` shows them; a test holds the two together. */
@@ -14,6 +16,8 @@ export const eventCatalogue = {
   ...instanceEventSchemas,
   ...userNameEventSchemas,
   ...accessTokenEventSchemas,
+  ...progressEventSchemas,
+  ...parkedEventSchemas,
 } as const satisfies EventSchemas;
 
 export type KeyturnEvent =
@@ -21,7 +25,9 @@ export type KeyturnEvent =
   | OrganizationEvent
   | InstanceEvent
   | UserNameEvent
-  | AccessTokenEvent;
+  | AccessTokenEvent
+  | ProgressEvent
+  | ParkedEventsEvent;
 
 /** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */
 export function readStoredEvent(stored: {

@@ -11,10 +11,11 @@ const allowed: Record<string, readonly string[]> = {
   eventstore: [],
   application: ['domain', 'eventstore'],
   projections: ['domain', 'eventstore'],
-  api: ['application', 'projections', 'domain'],
+  subscriptions: ['application', 'projections', 'domain', 'eventstore'],
+  api: ['subscriptions', 'application', 'projections', 'domain'],
   // The composition root: the files that stand in src itself.
-  '.': ['api', 'application', 'projections', 'domain', 'eventstore'],
-  cli: ['.', 'api', 'application', 'projections', 'domain', 'eventstore'],
+  '.': ['api', 'subscriptions', 'application', 'projections', 'domain', 'eventstore'],
+  cli: ['.', 'api', 'subscriptions', 'application', 'projections', 'domain', 'eventstore'],
 };
 
 /** Packages that only the named places may import. */

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { idOfStream } from '../domain/aggregates.ts';
+import { readStoredEvent } from '../domain/event-catalogue.ts';
+import { type EventMetadata, eventMetadataSchema } from '../domain/event-metadata.ts';
+import type { RecordedEvent } from '../eventstore/event-store.ts';
+import {
+  isBookkeeping,
+  type PublishedData,
+  type PublishedEventType,
+  publishedDataOf,
+  publishedEvents,
+  publishedEventTypes,
+} from './published-events.ts';
+
+/** Before the name of an event. A change that breaks receivers gets a new version, and so a new name. */
+export const cloudEventTypePrefix = 'keyturn.v1.';
+
+/** The media type of {@link CloudEvent} as JSON (CloudEvents JSON format 1.0, section 3). */
+export const cloudEventMediaType = 'application/cloudevents+json';
+
+/**
+ * An event as subscribers get it: CloudEvents 1.0, structured mode.
+ * `docs/subscribers.md` says what each attribute means, `docs/schemas/cloud-event.schema.json` is its JSON Schema.
+ */
+export interface CloudEventOf<Type extends PublishedEventType> {
+  readonly specversion: '1.0';
+  readonly id: string;
+  readonly source: string;
+  readonly type: `${typeof cloudEventTypePrefix}${Type}`;
+  readonly subject: string;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly datacontenttype: 'application/json';
+  /** Place in the log, as a decimal string. */
+  readonly position: string;
+  /** `details.sequence` of the API, as a decimal string. */
+  readonly streamversion: string;
+  /** Absent for events that belong to no organization. */
+  readonly organizationid?: string;
+  /** Who caused it, as CloudEvents' Auth Context extension says. */
+  readonly authtype: 'service_account' | 'system';
+  readonly authid?: string;
+  readonly correlationid: string;
+  readonly causationid: string;
+  readonly data: PublishedData<Type>;
+}
+
+/** Any of `Types`; tell them apart by `type`. */
+export type CloudEvent<Types extends PublishedEventType = PublishedEventType> = {
+  [Type in Types]: CloudEventOf<Type>;
+}[Types];
+
+export interface CloudEventContext {
+  /** The URL of this Keyturn, its issuer. With the id it names the event world-wide. */
+  readonly source: string;
+  readonly organizationId: string | undefined;
+}
+
+/** The one form in which a stored event leaves Keyturn. Undefined for an event that is not published. */
+export function toCloudEvent(
+  recorded: RecordedEvent,
+  { source, organizationId }: CloudEventContext,
+): CloudEvent | undefined {
+  const { stream, revision, position, id, type } = recorded;
+  if (isBookkeeping(type)) return undefined;
+  const event = readStoredEvent(recorded);
+  const category = stream.slice(0, stream.indexOf('-'));
+  const data = publishedDataOf(event, category, idOfStream(stream));
+  const { editor, $correlationId, $causationId } = recorded.metadata as unknown as EventMetadata;
+  return {
+    specversion: '1.0',
+    id,
+    source,
+    type: `${cloudEventTypePrefix}${event.type}`,
+    subject: stream,
+    time: event.occurredAt,
+    datacontenttype: 'application/json',
+    position: String(position),
+    streamversion: String(revision + 1n),
+    ...(organizationId !== undefined && { organizationid: organizationId }),
+    ...(editor === null ? { authtype: 'system' } : { authtype: 'service_account', authid: editor.userId }),
+    correlationid: $correlationId,
+    causationid: $causationId,
+    data,
+  } as CloudEvent;
+}
+
+/** The name of the event that a CloudEvents `type`, with or without its prefix, stands for. */
+export function eventNameOf(type: string): string {
+  return type.startsWith(cloudEventTypePrefix) ? type.slice(cloudEventTypePrefix.length) : type;
+}
+
+const decimal = z.string().regex(/^\d+$/);
+
+/** The JSON Schema of every {@link CloudEvent}: one definition for each type, and `oneOf` all of them. */
+export function cloudEventJsonSchema(): object {
+  const definitions = publishedEventTypes.map((type) => {
+    const schema = z.strictObject({
+      specversion: z.literal('1.0'),
+      id: z.uuid(),
+      source: z.string().min(1),
+      type: z.literal(`${cloudEventTypePrefix}${type}`),
+      subject: z.string().min(1),
+      time: eventMetadataSchema.shape.occurredAt,
+      datacontenttype: z.literal('application/json'),
+      position: decimal.describe('place in the log: grows, may have gaps'),
+      streamversion: decimal.describe('details.sequence of the API'),
+      organizationid: z.string().min(1).exactOptional(),
+      authtype: z.enum(['service_account', 'system']),
+      authid: z.string().min(1).exactOptional(),
+      correlationid: z.string().min(1),
+      causationid: z.string().min(1),
+      data: publishedEvents[type],
+    });
+    const { $schema: _, ...definition } = z.toJSONSchema(schema);
+    // A receiver must take attributes and fields that it does not know: they may be added within a version.
+    return [type, open(definition)];
+  });
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Events of Keyturn as CloudEvents 1.0',
+    oneOf: definitions.map(([type]) => ({ $ref: `#/$defs/${type}` })),
+    $defs: Object.fromEntries(definitions),
+  };
+}
+
+/** Without what forbids unknown properties. */
+function open(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(open);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).filter(
+    ([keyword, value]) => !(keyword === 'additionalProperties' && value === false),
+  );
+  return Object.fromEntries(entries.map(([keyword, value]) => [keyword, open(value)]));
+}

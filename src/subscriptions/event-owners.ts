@@ -1,0 +1,54 @@
+import { LRUCache } from 'lru-cache';
+import { idOfStream } from '../domain/aggregates.ts';
+import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+
+/** How many aggregates' organizations are kept. */
+const limit = 100_000;
+
+/**
+ * Finds the organization that an event belongs to.
+ *
+ * Only the first events of a stream name it, and it never changes. The read model forgets users that were removed,
+ * and in-process subscribers have none: so the stream is asked, and remembered.
+ */
+export class EventOwners {
+  readonly #eventStore: EventStore;
+  readonly #organizations = new LRUCache<string, string>({ max: limit });
+
+  constructor(eventStore: EventStore) {
+    this.#eventStore = eventStore;
+  }
+
+  /** Undefined for what belongs to the instance. */
+  async organizationOf(event: RecordedEvent): Promise<string | undefined> {
+    const { stream, data } = event;
+    if (stream.startsWith('organization-')) return idOfStream(stream);
+    const owned = ownedStreamOf(event);
+    if (owned === undefined) return undefined;
+    const named = owned === stream ? data['organizationId'] : undefined;
+    const known = typeof named === 'string' ? named : this.#organizations.get(owned);
+    const organizationId = known ?? (await this.#readFromStream(owned));
+    if (organizationId !== undefined) this.#organizations.set(owned, organizationId);
+    return organizationId;
+  }
+
+  async #readFromStream(stream: string): Promise<string | undefined> {
+    // Not always the first one: a claim on a user name can lapse before the user is added.
+    for await (const { data } of this.#eventStore.readStream(stream)) {
+      if (typeof data['organizationId'] === 'string') return data['organizationId'];
+    }
+    return undefined;
+  }
+}
+
+/** The stream that names the organization of the event. */
+function ownedStreamOf({ stream, data }: RecordedEvent): string | undefined {
+  if (stream.startsWith('machineUser-')) return stream;
+  return stream.startsWith('accessToken-') ? `machineUser-${data['userId']}` : undefined;
+}
+
+/** The user that an event is about; undefined for one that is about none. */
+export function userOf({ stream, data }: RecordedEvent): string | undefined {
+  if (stream.startsWith('machineUser-')) return idOfStream(stream);
+  return typeof data['userId'] === 'string' ? data['userId'] : undefined;
+}

@@ -1,0 +1,71 @@
+import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { type CloudEvent, toCloudEvent } from './cloud-event.ts';
+import { EventOwners, userOf } from './event-owners.ts';
+import type { PublishedEventType } from './published-events.ts';
+
+/** An event of the log with what subscribers filter and order by. */
+export class FeedEvent {
+  readonly recorded: RecordedEvent;
+  /** Undefined for an event that is not published. */
+  readonly cloudEvent: CloudEvent | undefined;
+  readonly organizationId: string | undefined;
+  readonly userId: string | undefined;
+  #json: string | undefined;
+
+  constructor(recorded: RecordedEvent, organizationId: string | undefined, source: string) {
+    this.recorded = recorded;
+    this.organizationId = organizationId;
+    this.userId = userOf(recorded);
+    this.cloudEvent = toCloudEvent(recorded, { source, organizationId });
+  }
+
+  get position(): bigint {
+    return this.recorded.position;
+  }
+
+  /** Events with the same key are delivered one after the other: those about one user, else those of one stream. */
+  get orderingKey(): string {
+    return this.userId ?? this.recorded.stream;
+  }
+
+  /** The CloudEvent as JSON, made once for all who send it. */
+  get json(): string {
+    this.#json ??= JSON.stringify(this.cloudEvent);
+    return this.#json;
+  }
+}
+
+/** Reads stored events as feed events. */
+export class FeedEventReader {
+  readonly #owners: EventOwners;
+  readonly #source: () => string;
+
+  constructor(eventStore: EventStore, source: () => string) {
+    this.#owners = new EventOwners(eventStore);
+    this.#source = source;
+  }
+
+  async read(recorded: RecordedEvent): Promise<FeedEvent> {
+    return new FeedEvent(recorded, await this.#owners.organizationOf(recorded), this.#source());
+  }
+}
+
+/** Which events a subscriber wants: those that fit all that is given. An empty list of types means every type. */
+export interface EventSelection<Type extends PublishedEventType = PublishedEventType> {
+  readonly types?: readonly Type[] | undefined;
+  readonly organizationId?: string | undefined;
+  /** Of the user that the event is about. */
+  readonly userId?: string | undefined;
+}
+
+export function isSelected(
+  event: FeedEvent,
+  { types = [], organizationId, userId }: EventSelection,
+): boolean {
+  return (
+    event.cloudEvent !== undefined &&
+    (types.length === 0 || types.includes(event.recorded.type as PublishedEventType)) &&
+    (organizationId === undefined || event.organizationId === organizationId) &&
+    (userId === undefined || event.userId === userId)
+  );
+}

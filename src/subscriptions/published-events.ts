@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import { eventCatalogue, type KeyturnEvent } from '../domain/event-catalogue.ts';
+
+const id = z.string().min(1);
+const aboutUser = { userId: id };
+const {
+  MachineUserAdded,
+  MachineUserChanged,
+  MachineUserNameChanged,
+  MachineUserNameClaimLapsed,
+  MachineSecretSet,
+  MachineSecretRehashed,
+  MachineSecretRemoved,
+  OrganizationAdded,
+  OrganizationMemberAdded,
+  OrganizationMemberChanged,
+  OrganizationMemberRemoved,
+  InstanceSetUpStarted,
+  InstanceSetUp,
+  InstanceMemberAdded,
+  InstanceMemberChanged,
+  InstanceMemberRemoved,
+  SigningKeyAdded,
+  SigningKeyReencrypted,
+  SigningKeyRevoked,
+  AccessTokenRevoked,
+  UserNameClaimed,
+  UserNameReleased,
+} = eventCatalogue;
+
+/**
+ * What subscribers are shown of each event: the fields named here and no others, so that a field that is added to an
+ * event stays inside until someone decides otherwise. Null: bookkeeping of Keyturn's own, of no use outside.
+ *
+ * Never here: hashes, secrets, keys, JWEs, URLs of webhooks (many hold a secret).
+ */
+export const publishedEvents = {
+  MachineUserAdded: MachineUserAdded.data
+    .pick({ userName: true, name: true, description: true, accessTokenType: true })
+    .extend(aboutUser),
+  MachineUserChanged: MachineUserChanged.data
+    .pick({ name: true, description: true, accessTokenType: true })
+    .extend(aboutUser),
+  MachineUserNameChanged: MachineUserNameChanged.data.pick({ userName: true }).extend(aboutUser),
+  MachineUserNameClaimLapsed: MachineUserNameClaimLapsed.data.pick({ userName: true }).extend(aboutUser),
+  MachineSecretSet: MachineSecretSet.data.pick({ secretId: true, replacedSecretIds: true }).extend(aboutUser),
+  MachineSecretRehashed: MachineSecretRehashed.data.pick({ secretId: true }).extend(aboutUser),
+  MachineSecretRemoved: MachineSecretRemoved.data.pick({ secretIds: true }).extend(aboutUser),
+  MachineTokensEnded: z.strictObject(aboutUser),
+  MachineUserDeactivated: z.strictObject(aboutUser),
+  MachineUserReactivated: z.strictObject(aboutUser),
+  MachineUserLocked: z.strictObject(aboutUser),
+  MachineUserUnlocked: z.strictObject(aboutUser),
+  MachineUserRemoved: z.strictObject(aboutUser),
+
+  OrganizationAdded: OrganizationAdded.data.pick({ name: true }),
+  OrganizationMemberAdded: OrganizationMemberAdded.data.pick({ userId: true, roles: true }),
+  OrganizationMemberChanged: OrganizationMemberChanged.data.pick({ userId: true, roles: true }),
+  OrganizationMemberRemoved: OrganizationMemberRemoved.data.pick({ userId: true }),
+
+  InstanceSetUpStarted: InstanceSetUpStarted.data.pick({
+    projectId: true,
+    organizationId: true,
+    adminUserId: true,
+  }),
+  InstanceSetUp: InstanceSetUp.data.pick({}),
+  InstanceMemberAdded: InstanceMemberAdded.data.pick({ userId: true, roles: true }),
+  InstanceMemberChanged: InstanceMemberChanged.data.pick({ userId: true, roles: true }),
+  InstanceMemberRemoved: InstanceMemberRemoved.data.pick({ userId: true }),
+  SigningKeyAdded: SigningKeyAdded.data.pick({ keyId: true, algorithm: true }),
+  SigningKeyReencrypted: SigningKeyReencrypted.data.pick({ keyId: true }),
+  SigningKeyRevoked: SigningKeyRevoked.data.pick({ keyId: true }),
+
+  AccessTokenRevoked: AccessTokenRevoked.data.pick({ userId: true, expiresAt: true }),
+
+  UserNameClaimed: UserNameClaimed.data.pick({ userId: true }).extend({ userName: id }),
+  UserNameReleased: UserNameReleased.data.pick({ userId: true }).extend({ userName: id }),
+
+  SubscriptionClaimed: null,
+  SubscriptionAdvanced: null,
+  EventParked: null,
+  ParkedEventReplayed: null,
+} as const satisfies Record<KeyturnEvent['type'], z.ZodObject | null>;
+
+type PublishedEvents = typeof publishedEvents;
+
+/** The name of an event that subscribers can be told of, as in `docs/events.md`. */
+export type PublishedEventType = {
+  [Type in keyof PublishedEvents]: PublishedEvents[Type] extends null ? never : Type;
+}[keyof PublishedEvents];
+
+export type PublishedData<Type extends PublishedEventType> =
+  PublishedEvents[Type] extends z.ZodType<infer Data> ? Data : never;
+
+export const publishedEventTypes = Object.entries(publishedEvents).flatMap(([type, schema]) =>
+  schema === null ? [] : [type as PublishedEventType],
+);
+
+export function isPublishedEventType(type: string): type is PublishedEventType {
+  return Object.hasOwn(publishedEvents, type) && !isBookkeeping(type);
+}
+
+/** Known, and not published. */
+export function isBookkeeping(type: string): boolean {
+  return Object.hasOwn(publishedEvents, type) && publishedEvents[type as keyof PublishedEvents] === null;
+}
+
+/** The name of the field that the id of an aggregate is published as; streams of one aggregate only need none. */
+const idFields: Readonly<Record<string, string>> = { machineUser: 'userId', userName: 'userName' };
+
+/** What subscribers are shown of the event's data: nothing of an event that is not published. */
+export function publishedDataOf(
+  event: KeyturnEvent,
+  category: string,
+  aggregateId: string,
+): Readonly<Record<string, unknown>> {
+  const schema = publishedEvents[event.type];
+  const idField = idFields[category];
+  const known: Record<string, unknown> = {
+    ...event.data,
+    ...(idField !== undefined && { [idField]: aggregateId }),
+  };
+  const fields = Object.keys(schema?.shape ?? {}).filter((field) => known[field] !== undefined);
+  return Object.fromEntries(fields.map((field) => [field, known[field]]));
+}
