@@ -8,14 +8,16 @@ export class DataDirectory {
   readonly eventsFile: string;
   readonly readModelFile: string;
   readonly adminCredentialsFile: string;
+  readonly logTreeFolder: string;
   readonly #masterKeyFile: string;
 
-  /** Makes the folder, with mode 0700, when it does not exist. */
-  constructor(path: string) {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+  /** Makes the folder, with mode 0700, when it does not exist, unless told not to. */
+  constructor(path: string, { create = true }: { readonly create?: boolean } = {}) {
+    if (create) mkdirSync(path, { recursive: true, mode: 0o700 });
     this.eventsFile = join(path, 'events.db');
     this.readModelFile = join(path, 'read-model.db');
     this.adminCredentialsFile = join(path, 'admin-credentials.json');
+    this.logTreeFolder = join(path, 'log-tree');
     this.#masterKeyFile = join(path, 'master.key');
   }
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { loadEnvFile } from 'node:process';
 import { Command } from '@commander-js/extra-typings';
+import { addAuditCommands } from './audit-commands.ts';
 import { demo } from './demo.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
@@ -35,5 +36,7 @@ program
   .action(serve);
 
 program.command('demo').description('show the main job on a throw-away instance').action(demo);
+
+addAuditCommands(program);
 
 await program.parseAsync();

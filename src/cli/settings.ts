@@ -50,7 +50,7 @@ export const serveOptions = {
     .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const),
 };
 
-function integerBetween(min: number, max: number): (text: string) => number {
+export function integerBetween(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;

@@ -40,6 +40,25 @@ export class EventStoreUnusableError extends Error {
   readonly code = 'EVENT_STORE_UNUSABLE';
 }
 
+/** A stored event is not what the port writes: its data or metadata is not JSON. Says which event that is. */
+export class UnreadableEventError extends Error {
+  override readonly name = 'UnreadableEventError';
+  readonly code = 'UNREADABLE_EVENT';
+  readonly stream: string;
+  readonly revision: bigint;
+  readonly position: bigint;
+
+  constructor(event: { stream: string; revision: bigint; position: bigint }, options: ErrorOptions) {
+    super(
+      `event ${event.revision} of stream ${event.stream}, at position ${event.position}, is not readable`,
+      options,
+    );
+    this.stream = event.stream;
+    this.revision = event.revision;
+    this.position = event.position;
+  }
+}
+
 function describe(revision: ExpectedRevision): string {
   return typeof revision === 'bigint' ? `revision ${revision}` : revision;
 }

@@ -1,6 +1,9 @@
-import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { hash } from 'node:crypto';
+import { canonicalJson } from './canonical-json.ts';
 import type { RecordedEvent } from './event-store.ts';
+
+/** An event without what belongs to the store that it is in. */
+export type HashedEvent = Omit<RecordedEvent, 'position' | 'recordedAt'>;
 
 /**
  * SHA-256, in base64url, over the RFC 8785 canonical JSON of
@@ -11,9 +14,10 @@ import type { RecordedEvent } from './event-store.ts';
  * Position and recording time belong to a store, not to the event, and are not part of it: a copy in another
  * store keeps its chain.
  */
-export function hashOfEvent(event: Omit<RecordedEvent, 'position' | 'recordedAt'>): string {
-  const { stream, revision, id, type, data, metadata } = event;
-  const canonical = canonicalize({ stream, revision: String(revision), id, type, data, metadata });
-  if (canonical === undefined) throw new TypeError(`event ${id} is not JSON`);
-  return createHash('sha256').update(canonical).digest('base64url');
+export function hashOfEvent({ stream, revision, id, type, data, metadata }: HashedEvent): string {
+  return hash(
+    'sha256',
+    canonicalJson({ stream, revision: String(revision), id, type, data, metadata }),
+    'base64url',
+  );
 }

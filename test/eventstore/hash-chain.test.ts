@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { canonicalJson } from '../../src/eventstore/canonical-json.ts';
 import { hashOfEvent } from '../../src/eventstore/hash-chain.ts';
 
 const event = {
@@ -33,4 +35,19 @@ test('the order of fields does not matter, every value does', () => {
       (change) => hashOfEvent({ ...event, ...change }) !== hashOfEvent(event),
     ),
   );
+});
+
+test('canonical JSON is that of RFC 8785', () => {
+  const json = fc.jsonValue({ stringUnit: 'binary', maxDepth: 4 });
+  fc.assert(
+    fc.property(json, (value) => {
+      // Through JSON, as a store does: it has no -0.
+      const stored = JSON.parse(JSON.stringify(value));
+      expect(canonicalJson(stored)).toBe(canonicalize(stored));
+    }),
+  );
+  expect(canonicalJson({ 10: 1e21, 9: 0.000001, é: '\u20ac', e: [] })).toBe(
+    '{"10":1e+21,"9":0.000001,"e":[],"é":"€"}',
+  );
+  expect(() => canonicalJson({ text: '\ud800' })).toThrow(/lone surrogate/);
 });

@@ -13,9 +13,10 @@ const allowed: Record<string, readonly string[]> = {
   projections: ['domain', 'eventstore'],
   subscriptions: ['application', 'projections', 'domain', 'eventstore'],
   api: ['subscriptions', 'application', 'projections', 'domain'],
+  audit: ['application', 'projections', 'domain', 'eventstore'],
   // The composition root: the files that stand in src itself.
-  '.': ['api', 'subscriptions', 'application', 'projections', 'domain', 'eventstore'],
-  cli: ['.', 'api', 'subscriptions', 'application', 'projections', 'domain', 'eventstore'],
+  '.': ['api', 'audit', 'subscriptions', 'application', 'projections', 'domain', 'eventstore'],
+  cli: ['.', 'api', 'audit', 'subscriptions', 'application', 'projections', 'domain', 'eventstore'],
 };
 
 /** Packages that only the named places may import. */

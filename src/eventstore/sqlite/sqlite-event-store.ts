@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { EventStoreClosedError, WrongExpectedRevisionError } from '../errors.ts';
+import { EventStoreClosedError, UnreadableEventError, WrongExpectedRevisionError } from '../errors.ts';
 import type {
   AppendResult,
   EventFilter,
@@ -346,10 +346,18 @@ function toRecordedEvent(row: EventRow): RecordedEvent {
     position: row.position,
     id: row.id,
     type: row.type,
-    data: JSON.parse(row.data) as JsonObject,
-    metadata: JSON.parse(row.metadata) as JsonObject,
+    data: parseJson(row, row.data),
+    metadata: parseJson(row, row.metadata),
     recordedAt: new Date(Number(row.recorded_at)),
   };
+}
+
+function parseJson(row: EventRow, json: string): JsonObject {
+  try {
+    return JSON.parse(json) as JsonObject;
+  } catch (error) {
+    throw new UnreadableEventError(row, { cause: error });
+  }
 }
 
 function max(a: bigint, b: bigint): bigint {

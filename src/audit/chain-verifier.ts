@@ -1,0 +1,62 @@
+import { LRUCache } from 'lru-cache';
+import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { hashOfEvent } from '../eventstore/hash-chain.ts';
+import { diagnose, faultAt, type LogFault, previousHashOf } from './log-fault.ts';
+
+/** The last event of a stream that was seen. */
+interface StreamHead {
+  readonly revision: bigint;
+  readonly position: bigint;
+  readonly hash: string;
+}
+
+/** How many streams are kept in memory. For others the event before is read again: slower, but memory stays flat. */
+const recentStreams = 250_000;
+
+/** Checks events, in log order, against the hash chains of their streams. It can begin anywhere in the log. */
+export class ChainVerifier {
+  readonly #eventStore: EventStore;
+  readonly #heads = new LRUCache<string, StreamHead>({ max: recentStreams });
+
+  constructor(eventStore: EventStore) {
+    this.#eventStore = eventStore;
+  }
+
+  /**
+   * Whether the event fits what was seen of its stream. When it does not, or nothing was seen, `examine` tells.
+   *
+   * @param hash of the event itself: base64url, as its successor carries it
+   */
+  fits(event: RecordedEvent, hash: string): boolean {
+    const { stream, revision, position } = event;
+    const known = this.#heads.get(stream);
+    this.#heads.set(stream, { revision, position, hash });
+    if (revision === 0n) return previousHashOf(event) === null;
+    return known?.revision === revision - 1n && known.hash === previousHashOf(event);
+  }
+
+  /** Compares the event with its neighbours as the store has them. */
+  async examine(event: RecordedEvent): Promise<LogFault | undefined> {
+    const { stream, revision, position } = event;
+    if (revision === 0n) return previousHashOf(event) === null ? undefined : this.#diagnose(event);
+    const before = await this.#eventAt(stream, revision - 1n);
+    if (before === undefined) {
+      return { kind: 'missing', stream, revision: revision - 1n, reason: `revision ${revision} is there` };
+    }
+    if (before.position > position) {
+      return faultAt('reordered', event, `it comes before revision ${revision - 1n} in the log`);
+    }
+    return hashOfEvent(before) === previousHashOf(event) ? undefined : this.#diagnose(event, before);
+  }
+
+  async #eventAt(stream: string, revision: bigint): Promise<RecordedEvent | undefined> {
+    for await (const event of this.#eventStore.readStream(stream, { from: revision, limit: 1 })) {
+      return event.revision === revision ? event : undefined;
+    }
+    return undefined;
+  }
+
+  async #diagnose(event: RecordedEvent, before?: RecordedEvent): Promise<LogFault> {
+    return diagnose({ before, event, after: await this.#eventAt(event.stream, event.revision + 1n) });
+  }
+}

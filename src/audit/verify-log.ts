@@ -1,0 +1,99 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { EventStore } from '../eventstore/event-store.ts';
+import { headOf } from './log-batches.ts';
+import type { LogFault } from './log-fault.ts';
+import { LogTree } from './log-tree.ts';
+import { type RangeVerification, verifyRange } from './verify-range.ts';
+
+/** A log, and what lies beside it. */
+export interface AuditedLog {
+  readonly eventStore: EventStore;
+  /** Where the log is a SQLite file: threads of their own can then read it. */
+  readonly file?: string | undefined;
+  /** The folder of the log tree, which need not exist. */
+  readonly treeFolder?: string | undefined;
+}
+
+export interface VerifyLogOptions {
+  /** How many threads share the work on a log that is long enough. Default: 2. */
+  readonly threads?: number;
+  /** Told how many events were checked of how many. */
+  readonly onProgress?: (checked: number, total: number) => void;
+}
+
+export interface LogVerification {
+  readonly events: number;
+  /** The first event that does not fit, in log order. */
+  readonly fault?: LogFault | undefined;
+}
+
+/** What a thread of its own is given. */
+export interface VerifyWorkerData {
+  readonly file: string;
+  readonly treeFolder: string | undefined;
+  readonly after: bigint;
+  readonly until: bigint;
+}
+
+export type VerifyWorkerMessage = { readonly progress: number } | { readonly verified: RangeVerification };
+
+/** In positions. Starting threads does not pay below. */
+const shortLog = 20_000n;
+
+/**
+ * Checks the whole log: every event against the hash chain of its stream, and against the log tree where there is one.
+ * The log may grow meanwhile; what comes later is not part of the answer.
+ */
+export async function verifyLog(log: AuditedLog, options: VerifyLogOptions = {}): Promise<LogVerification> {
+  const { threads = 2, onProgress } = options;
+  // Before the head is read: an event is in the log before it is in the tree.
+  const tree = log.treeFolder === undefined ? undefined : LogTree.openReadOnly(log.treeFolder);
+  try {
+    const head = await headOf(log.eventStore);
+    const covered = tree?.lastLeaf()?.position ?? 0n;
+    const until = head > covered ? head : covered;
+    let checked = 0;
+    const progress = (events: number) => {
+      checked += events;
+      onProgress?.(checked, Number(head));
+    };
+    const { file } = log;
+    const ranges =
+      file === undefined || until < shortLog || threads < 2
+        ? [verifyRange(log.eventStore, { until, tree, onProgress: progress })]
+        : partsOf(until, BigInt(threads)).map((part) =>
+            verifyInThread({ ...part, file, treeFolder: tree && log.treeFolder }, progress),
+          );
+    const parts = await Promise.all(ranges);
+    // The parts are in log order, and so are the faults.
+    const fault = parts.find((part) => part.fault !== undefined)?.fault;
+    return { events: parts.reduce((sum, part) => sum + part.events, 0), fault };
+  } finally {
+    tree?.close();
+  }
+}
+
+/** Consecutive parts: the events of one stream mostly stay together, so that each is read once. */
+function partsOf(until: bigint, count: bigint): { after: bigint; until: bigint }[] {
+  return Array.from({ length: Number(count) }, (_, index) => ({
+    after: (until * BigInt(index)) / count,
+    until: (until * BigInt(index + 1)) / count,
+  }));
+}
+
+function verifyInThread(
+  workerData: VerifyWorkerData,
+  onProgress: (events: number) => void,
+): Promise<RangeVerification> {
+  const { promise, resolve, reject } = Promise.withResolvers<RangeVerification>();
+  const script = new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url);
+  const worker = new Worker(script, { workerData });
+  worker.on('message', (message: VerifyWorkerMessage) => {
+    if ('progress' in message) onProgress(message.progress);
+    else resolve(message.verified);
+  });
+  worker.on('error', reject);
+  worker.on('exit', (code) => reject(new Error(`a thread that verifies the log ended with ${code}`)));
+  return promise;
+}

@@ -1,0 +1,31 @@
+import { describeFault } from '../audit/log-fault.ts';
+import { type LogVerification, verifyLog } from '../audit/verify-log.ts';
+import { withAuditedLog } from './audited-log.ts';
+import { eventProgress } from './event-progress.ts';
+
+export interface VerifySettings {
+  readonly dataDir: string;
+  readonly threads: number;
+  readonly format: 'text' | 'json';
+}
+
+/** Checks the log, and ends with status 1 when anything does not fit. */
+export async function verify({ dataDir, threads, format }: VerifySettings): Promise<void> {
+  await withAuditedLog({ dataDir }, async (log) => {
+    const progress = eventProgress('verifying');
+    const verification = await verifyLog(log, { threads, onProgress: progress.update });
+    progress.stop();
+    process.stdout.write(format === 'json' ? asJson(verification) : asText(verification));
+    if (verification.fault !== undefined) process.exitCode = 1;
+  });
+}
+
+function asText({ events, fault }: LogVerification): string {
+  if (fault === undefined) return `intact: ${events} events, every one fits\n`;
+  return `BROKEN: ${describeFault(fault)}\n`;
+}
+
+function asJson({ events, fault }: LogVerification): string {
+  const verification = { intact: fault === undefined, events, ...(fault && { fault }) };
+  return `${JSON.stringify(verification, (_key, value) => (typeof value === 'bigint' ? String(value) : value))}\n`;
+}

@@ -1,0 +1,56 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it } from 'vitest';
+import { runKeyturn, serveKeyturn } from '../support/keyturn-process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+async function stoppedInstance(): Promise<string> {
+  const folder = temporaryFolder();
+  const keyturn = await serveKeyturn(folder);
+  keyturn.process.kill('SIGTERM');
+  await keyturn.ended;
+  return folder;
+}
+
+describe('keyturn verify', () => {
+  it('finds the log of a running and of a stopped instance intact', async () => {
+    const folder = temporaryFolder();
+    const keyturn = await serveKeyturn(folder);
+    const running = await runKeyturn(['verify'], folder);
+    expect(running).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^intact: \d+ events/),
+      stderr: '',
+    });
+    keyturn.process.kill('SIGTERM');
+    await keyturn.ended;
+    expect(await runKeyturn(['verify'], folder)).toMatchObject({ status: 0, stdout: running.stdout });
+  });
+
+  it('names the event that was edited, and ends with status 1', async () => {
+    const folder = await stoppedInstance();
+    const db = new DatabaseSync(join(folder, 'data/events.db'));
+    db.exec(
+      `UPDATE events SET metadata = json_remove(metadata, '$.editor') WHERE stream = 'instance-keyturn' AND revision = 1`,
+    );
+    db.close();
+    const text = await runKeyturn(['verify'], folder);
+    expect(text.status).toBe(1);
+    expect(text.stdout).toMatch(/^BROKEN: event 1 of stream instance-keyturn at position \d+ is changed: /);
+    const json = await runKeyturn(['verify', '--format', 'json'], folder);
+    expect(json.status).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      intact: false,
+      fault: { kind: 'changed', stream: 'instance-keyturn', revision: '1' },
+    });
+  });
+
+  it('says where it looked when there is no log, and makes nothing', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'data'));
+    const { status, stderr } = await runKeyturn(['verify', '--data-dir', 'elsewhere'], folder);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^keyturn: there is no event log at .*elsewhere\/events\.db/);
+  });
+});
