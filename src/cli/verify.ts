@@ -2,6 +2,7 @@ import { describeFault } from '../audit/log-fault.ts';
 import { type LogVerification, verifyLog } from '../audit/verify-log.ts';
 import { withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
+import { toJson } from './output.ts';
 
 export interface VerifySettings {
   readonly dataDir: string;
@@ -26,6 +27,5 @@ function asText({ events, fault }: LogVerification): string {
 }
 
 function asJson({ events, fault }: LogVerification): string {
-  const verification = { intact: fault === undefined, events, ...(fault && { fault }) };
-  return `${JSON.stringify(verification, (_key, value) => (typeof value === 'bigint' ? String(value) : value))}\n`;
+  return `${toJson({ intact: fault === undefined, events, ...(fault && { fault }) })}\n`;
 }

@@ -54,3 +54,42 @@ describe('keyturn verify', () => {
     expect(stderr).toMatch(/^keyturn: there is no event log at .*elsewhere\/events\.db/);
   });
 });
+
+describe('keyturn history', () => {
+  it('shows a user of a running instance as a table, JSON, NDJSON and CSV', async () => {
+    const folder = temporaryFolder();
+    await serveKeyturn(folder);
+    const shown = async (...args: string[]) => {
+      const { status, stdout, stderr } = await runKeyturn(['history', 'admin', ...args], folder);
+      expect([status, stderr]).toEqual([0, '']);
+      return stdout;
+    };
+    expect(await shown()).toMatch(/MachineUserAdded .*Keyturn/);
+    const json = JSON.parse(await shown('--format', 'json'));
+    expect(json.map((entry: { type: string }) => entry.type)).toEqual([
+      'MachineUserAdded',
+      'MachineSecretSet',
+      'InstanceMemberAdded',
+    ]);
+    const lines = (await shown('--format', 'ndjson')).trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual(json);
+    const [head, ...rows] = (await shown('--format', 'csv', '--type', 'MachineSecretSet'))
+      .trimEnd()
+      .split('\n');
+    expect(head).toMatch(/^time,type,sequence,/);
+    expect(rows).toEqual([expect.stringContaining(',MachineSecretSet,2,')]);
+  });
+
+  it.each([
+    [['nobody'], 'keyturn: there is no machine user with the id or the user name "nobody"\n'],
+    [['admin', '--type', 'Nonsense'], 'keyturn: Nonsense is no event type: docs/events.md lists them\n'],
+    [['admin', '--since', 'yesterday'], expect.stringContaining('It must be a time as 2026-01-31T14:05:00Z')],
+  ])('refuses %j and says why', async (args, message) => {
+    const folder = await stoppedInstance();
+    expect(await runKeyturn(['history', ...args], folder)).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: message,
+    });
+  });
+});

@@ -4,8 +4,10 @@ import { copyFileSync, readFileSync, statSync, truncateSync, writeFileSync } fro
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
+import type { ReadAllOptions } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { closedAfterTest, describeEventStoreContract } from '../contract/event-store.contract.ts';
 import { newEvent, newEvents } from '../support/new-event.ts';
@@ -152,5 +154,45 @@ describe('the SQLite event store', () => {
     other.exec('ROLLBACK');
     other.close();
     expect((await store.append('a-1', [newEvent()], 0n)).revision).toBe(1n);
+  });
+
+  it('reads what a filter asks for, be it rare in the log or not', async () => {
+    const store = open(newFile());
+    const labels = async (options: ReadAllOptions) =>
+      (await Array.fromAsync(store.readAll(options))).map((event) => event.data['label']);
+    // More than the index is used for.
+    for (let append = 0; append < 11; append++) await store.append('many-1', newEvents(1000), 'any');
+    for (let index = 0; index < 5; index++) {
+      await store.append('rare-1', [newEvent(`rare ${index}`)], 'any');
+      await store.append('many-2', [newEvent(`many ${index}`)], 'any');
+    }
+    const all = await Array.fromAsync(store.readAll());
+    const prefixes = fc.subarray(['rare-', 'many-2', 'many-', 'none-']);
+    const after = fc.option(fc.integer({ min: 10_990, max: 11_012 }), { nil: undefined });
+    await fc.assert(
+      fc.asyncProperty(
+        prefixes,
+        after,
+        fc.boolean(),
+        fc.nat(12),
+        async (streamPrefixes, position, back, limit) => {
+          const expected = (back ? all.toReversed() : all)
+            .filter(({ stream }) => streamPrefixes.some((prefix) => stream.startsWith(prefix)))
+            .filter(
+              (event) =>
+                position === undefined || (back ? event.position < position : event.position > position),
+            )
+            .slice(0, limit)
+            .map((event) => event.data['label']);
+          const options = {
+            filter: { streamPrefixes },
+            limit,
+            direction: back ? 'backwards' : 'forwards',
+            ...(position !== undefined && { after: BigInt(position) }),
+          } as const;
+          expect(await labels(options)).toEqual(expected);
+        },
+      ),
+    );
   });
 });

@@ -16,6 +16,7 @@ import type {
 } from '../event-store.ts';
 import { type SerializedEvent, serializeNewEvents } from '../new-events.ts';
 import { createPrivateFile } from './private-file.ts';
+import { positionsOfRareStreams } from './rare-streams.ts';
 import { checkSchema, prepareSchema } from './schema.ts';
 import { acquireWriterLock, type WriterLock } from './writer-lock.ts';
 
@@ -126,6 +127,13 @@ class SqliteEventStore implements EventStore {
   async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
     const { after, direction = 'forwards', filter, limit = Number.POSITIVE_INFINITY } = options;
     const forwards = direction === 'forwards';
+    this.#requireOpen();
+    const rare =
+      filter && 'streamPrefixes' in filter && positionsOfRareStreams(this.#db, filter.streamPrefixes);
+    if (rare) {
+      yield* this.#readAt(rare, options);
+      return;
+    }
     const { where, parameters } = whereOf(filter);
     const page = this.#prepareRead(
       forwards
@@ -142,6 +150,24 @@ class SqliteEventStore implements EventStore {
       if (last === undefined || rows.length < pageSize) return;
       left -= rows.length;
       next = last.position;
+    }
+  }
+
+  /** The events at `positions`, as far as the options ask for them. */
+  *#readAt(
+    positions: readonly bigint[],
+    { after, direction = 'forwards', limit = Number.POSITIVE_INFINITY }: ReadAllOptions,
+  ): Generator<RecordedEvent> {
+    const forwards = direction === 'forwards';
+    const inOrder = forwards ? positions : positions.toReversed();
+    const wanted = inOrder
+      .filter((position) => after === undefined || (forwards ? position > after : position < after))
+      .slice(0, limit);
+    const one = this.#prepareRead('SELECT * FROM events WHERE position = ?');
+    for (const position of wanted) {
+      this.#requireOpen();
+      const row = one.get(position) as unknown as EventRow | undefined;
+      if (row !== undefined) yield toRecordedEvent(row);
     }
   }
 
