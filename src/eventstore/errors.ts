@@ -20,8 +20,8 @@ export class AppendTooLargeError extends Error {
   override readonly name = 'AppendTooLargeError';
   readonly code = 'APPEND_TOO_LARGE';
 
-  constructor(stream: string, bytes: number, limit: number) {
-    super(`append to ${stream} has ${bytes} bytes, at most ${limit} are allowed`);
+  constructor(stream: string, limit: number) {
+    super(`an append to ${stream} has more than the ${limit} bytes that are allowed`);
   }
 }
 
@@ -34,7 +34,23 @@ export class EventStoreClosedError extends Error {
   }
 }
 
-/** The store cannot be opened as it is: another process writes to it, or its file is not one that this version reads. */
+/**
+ * The store did not answer in time, or cannot be reached. Whether an append that ends so has landed is not known: the
+ * same append, with the same event ids at the same expected revision, can be repeated and lands once.
+ */
+export class EventStoreUnavailableError extends Error {
+  override readonly name = 'EventStoreUnavailableError';
+  readonly code = 'EVENT_STORE_UNAVAILABLE';
+
+  constructor(reason: string, options: ErrorOptions = {}) {
+    super(`the event store cannot be reached: ${reason}`, options);
+  }
+}
+
+/**
+ * The store cannot be used as it is: another process writes to it, its file is not one that this version reads, it
+ * refuses the credentials.
+ */
 export class EventStoreUnusableError extends Error {
   override readonly name = 'EventStoreUnusableError';
   readonly code = 'EVENT_STORE_UNUSABLE';

@@ -73,7 +73,10 @@ export interface SubscriptionBatch {
   readonly caughtUp: boolean;
 }
 
-/** The most bytes of JSON (data and metadata of all events) in one append: EventStoreDB's default, held by every adapter. */
+/**
+ * The most bytes of one append: the JSON of data and metadata of all events, and two for each UTF-16 unit of their
+ * types. EventStoreDB's default, counted as it counts, and held by every adapter.
+ */
 export const maxAppendBytes = 1024 * 1024;
 
 /**
@@ -92,6 +95,7 @@ export interface EventStore {
    * @throws WrongExpectedRevisionError the stream is not as expected
    * @throws AppendTooLargeError the events are larger than {@link maxAppendBytes}
    * @throws EventStoreClosedError the store was closed
+   * @throws EventStoreUnavailableError the store did not answer in time; the append may have landed
    * @throws TypeError no events, or an event id that is not a UUID
    */
   append(

@@ -24,12 +24,12 @@ export function serializeNewEvents(stream: string, events: readonly NewEvent[]):
       data: JSON.stringify(data),
       metadata: JSON.stringify(metadata),
     };
-    bytes += Buffer.byteLength(event.data) + Buffer.byteLength(event.metadata);
+    bytes += Buffer.byteLength(event.data) + Buffer.byteLength(event.metadata) + 2 * type.length;
     return event;
   });
   if (new Set(serialized.map((event) => event.id)).size < serialized.length) {
     throw new TypeError('an append needs a different id for each event');
   }
-  if (bytes > maxAppendBytes) throw new AppendTooLargeError(stream, bytes, maxAppendBytes);
+  if (bytes > maxAppendBytes) throw new AppendTooLargeError(stream, maxAppendBytes);
   return serialized;
 }

@@ -22,6 +22,8 @@ const allowed: Record<string, readonly string[]> = {
 /** Packages that only the named places may import. */
 const confined: Record<string, readonly string[]> = {
   'node:sqlite': ['eventstore/sqlite/', 'projections/'],
+  '@eventstore/db-client': ['eventstore/eventstoredb/'],
+  '@grpc/grpc-js': ['eventstore/eventstoredb/'],
   fastify: ['api/', 'service.ts'],
   '@node-rs/bcrypt': ['application/secret-hasher.ts'],
   '@commander-js/extra-typings': ['cli/'],

@@ -1,0 +1,154 @@
+import { EventStoreClosedError } from '../errors.ts';
+import type {
+  AppendResult,
+  EventStore,
+  ExpectedRevision,
+  NewEvent,
+  ReadAllOptions,
+  ReadStreamOptions,
+  RecordedEvent,
+  SubscribeOptions,
+  SubscriptionBatch,
+} from '../event-store.ts';
+import { serializeNewEvents } from '../new-events.ts';
+import { StoreConnection } from './connection.ts';
+import { type ConnectionSettings, describeStore, readConnectionString } from './connection-string.ts';
+import { follow } from './subscription.ts';
+
+export interface EventStoreDbOptions {
+  /** As the store's clients read it: `esdb://`, `esdb+discover://` or `kurrentdb://`. */
+  readonly connectionString: string;
+  /** In milliseconds: how long a call is repeated that fails for a reason that may pass. Default 10 s. */
+  readonly giveUpAfter?: number;
+  /** In milliseconds: how long a subscription may be silent before it is looked into. Default 20 s. */
+  readonly silenceLimit?: number;
+  /** Told when the store is no longer reached, and when it is again. */
+  readonly onReachable?: (reachable: boolean, fault?: Error) => void;
+  /** Told of every subscription that was interrupted and is resumed. */
+  readonly onInterruption?: (fault: Error) => void;
+}
+
+const pageSize = 512;
+
+/**
+ * The event store for many machines: EventStoreDB 23.10 or newer, or KurrentDB.
+ *
+ * Opens no connection: the first call does. A call that fails for a reason that may pass (no connection, no leader, no
+ * answer in time) is repeated for a bounded time, an append with the same event ids. Subscriptions are resumed for ever.
+ *
+ * @throws EventStoreUnusableError the connection string is not one, or names a file that does not exist
+ */
+export function openEventStoreDbEventStore(options: EventStoreDbOptions): EventStore {
+  return new EventStoreDbEventStore(options, readConnectionString(options.connectionString));
+}
+
+/** Where the store is, for logs and people: without credentials. Throws {@link EventStoreUnusableError}. */
+export function describeConnection(connectionString: string): string {
+  return describeStore(readConnectionString(connectionString));
+}
+
+class EventStoreDbEventStore implements EventStore {
+  readonly #connection: StoreConnection;
+  readonly #deadline: number;
+  readonly #giveUpAfter: number;
+  readonly #silenceLimit: number;
+  readonly #onInterruption: (fault: Error) => void;
+  readonly #closing = new AbortController();
+  readonly #appends = new Set<Promise<unknown>>();
+
+  constructor(options: EventStoreDbOptions, settings: ConnectionSettings) {
+    const { giveUpAfter = 10_000, silenceLimit = 20_000 } = options;
+    this.#connection = new StoreConnection(settings, options.onReachable ?? (() => {}));
+    this.#deadline = settings.deadline;
+    this.#giveUpAfter = giveUpAfter;
+    this.#silenceLimit = silenceLimit;
+    this.#onInterruption = options.onInterruption ?? (() => {});
+  }
+
+  async append(
+    stream: string,
+    events: readonly NewEvent[],
+    expectedRevision: ExpectedRevision,
+  ): Promise<AppendResult> {
+    const serialized = serializeNewEvents(stream, events);
+    this.#requireOpen();
+    const append = this.#connection.call(async (client) => {
+      const { revision, position } = await client.append(stream, serialized, expectedRevision);
+      if (position !== undefined) return { revision, position };
+      const [last] = await client.readStream(stream, { from: revision, direction: 'forwards', count: 1 });
+      return { revision, position: last?.position ?? 0n };
+    }, this.#giveUpAfter);
+    this.#appends.add(append);
+    try {
+      return await append;
+    } finally {
+      this.#appends.delete(append);
+    }
+  }
+
+  async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent> {
+    const { direction = 'forwards', limit = Number.POSITIVE_INFINITY } = options;
+    let { from } = options;
+    let left = limit;
+    while (left > 0) {
+      this.#requireOpen();
+      const page = { from, direction, count: Math.min(left, pageSize) };
+      const events = await this.#connection.call(
+        (client) => client.readStream(stream, page),
+        this.#giveUpAfter,
+      );
+      yield* events;
+      const last = events.at(-1);
+      if (last === undefined || events.length < pageSize) return;
+      left -= events.length;
+      from = direction === 'forwards' ? last.revision + 1n : last.revision - 1n;
+      if (from < 0n) return;
+    }
+  }
+
+  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
+    const { direction = 'forwards', filter, limit = Number.POSITIVE_INFINITY } = options;
+    // No event stands at 0: that is a position before the first.
+    let from = options.after === 0n && direction === 'forwards' ? undefined : options.after;
+    let left = limit;
+    while (left > 0) {
+      this.#requireOpen();
+      // Forwards the store begins with the event at the position, which we have already.
+      const page = { from, direction, filter, count: Math.min(left + 1, pageSize) };
+      const { events, count, lastPosition } = await this.#connection.call(
+        (client) => client.readAll(page),
+        this.#giveUpAfter,
+      );
+      const fresh = events.filter((event) => event.position !== from).slice(0, left);
+      yield* fresh;
+      left -= fresh.length;
+      if (lastPosition === undefined || count < page.count || lastPosition === from) return;
+      from = lastPosition;
+    }
+  }
+
+  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<SubscriptionBatch> {
+    this.#requireOpen();
+    const { after = 0n, filter, signal } = options;
+    yield* follow({
+      connection: this.#connection,
+      after,
+      filter,
+      signal: AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]),
+      deadline: this.#deadline,
+      silenceLimit: this.#silenceLimit,
+      onInterruption: this.#onInterruption,
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    await Promise.allSettled(this.#appends);
+    this.#connection.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing.signal.aborted) throw new EventStoreClosedError();
+  }
+}
