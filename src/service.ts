@@ -4,10 +4,12 @@ import type { Logger } from 'pino';
 import { oauthPaths } from './api/oauth/metadata.ts';
 import { createServer } from './api/server.ts';
 import { AccessTokens } from './application/access-tokens.ts';
+import { ClientAssertions } from './application/client-assertions.ts';
 import { ClientAuthenticator } from './application/client-authentication.ts';
 import { CommandHandler } from './application/command-handler.ts';
 import { IdTokens } from './application/id-tokens.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
+import { MachineKeys } from './application/machine-keys.ts';
 import { MachineUsers } from './application/machine-users.ts';
 import { MasterKeys } from './application/master-keys.ts';
 import { OpaqueAccessTokens } from './application/opaque-access-tokens.ts';
@@ -140,10 +142,11 @@ async function start(
 
   let isServing = false;
   const server = createServer({
-    management: { machineUsers, directory },
+    management: { machineUsers, machineKeys: new MachineKeys(commands), directory },
     oauth: {
       issuer: () => issuer,
       authenticator,
+      assertions: new ClientAssertions({ issuer: () => issuer, directory, commands, clock }),
       accessTokens,
       idTokens,
       keyRing,

@@ -11,6 +11,7 @@ import type { AccessDirectory } from './authorization.ts';
 import { Authorizer } from './authorization.ts';
 import { errorBodyOf, toKeyturnError } from './error-response.ts';
 import { healthRoutes } from './health-routes.ts';
+import { type MachineKeyMethodsOptions, machineKeyMethods } from './management/machine-key-methods.ts';
 import { type ManagementDependencies, managementMethods } from './management/management-methods.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import type { OAuthDependencies } from './oauth/dependencies.ts';
@@ -19,7 +20,7 @@ import { serveOverRest } from './rest/rest-routes.ts';
 import { serveMethod } from './rpc/served-method.ts';
 
 export interface ServerDependencies {
-  readonly management: ManagementDependencies;
+  readonly management: ManagementDependencies & MachineKeyMethodsOptions;
   readonly oauth: OAuthDependencies;
   readonly access: AccessDirectory;
   /** Until it is true, all but the health routes answer 503. */
@@ -69,7 +70,9 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     serving.register(oauthRoutes, oauth);
     serving.register(async (rest) => {
       const authorizer = new Authorizer(oauth.accessTokens, access);
-      const methods = managementMethods(management).map((method) => serveMethod(method, authorizer));
+      const methods = [...managementMethods(management), ...machineKeyMethods(management)].map((method) =>
+        serveMethod(method, authorizer),
+      );
       serveOverRest(rest, '/management/v1', methods);
     });
   });

@@ -18,9 +18,9 @@ export interface ClientAccount {
   readonly isActive: boolean;
 }
 
-/** A client whose secret was verified, and which of its secrets that was. */
+/** A client that proved who it is, and by which of its secrets or keys. */
 export interface AuthenticatedClient extends ClientAccount {
-  readonly secretId: string;
+  readonly credential: { readonly kind: 'secret' | 'key'; readonly id: string };
 }
 
 /** The request that a client authenticates in. */
@@ -75,7 +75,7 @@ export class ClientAuthenticator {
     if (!account.isActive || normalizeUserName(account.userName) !== normalizeUserName(loginName)) {
       return undefined;
     }
-    const client = { ...account, secretId };
+    const client = { ...account, credential: { kind: 'secret', id: secretId } } as const;
     if (this.#verified.isVerified(secretId, secret, hashedSecret)) return client;
     if (!(await this.#options.hasher.verify(secret, hashedSecret))) return undefined;
     this.#verified.remember(secretId, secret, hashedSecret);
@@ -87,7 +87,7 @@ export class ClientAuthenticator {
 
   /** Not waited for: the answer does not depend on it. */
   #rehash(
-    { userId, organizationId, secretId }: AuthenticatedClient,
+    { userId, organizationId, credential: { id: secretId } }: AuthenticatedClient,
     secret: string,
     outdatedHash: string,
     { id, origin }: AuthenticationRequest,

@@ -1,4 +1,5 @@
 import { accessTokenDecider } from './access-token/decider.ts';
+import { clientAssertionDecider } from './client-assertion/decider.ts';
 import type { Decider, DomainEvent } from './decider.ts';
 import { instanceDecider } from './instance/decider.ts';
 import { machineUserDecider } from './machine-user/decider.ts';
@@ -20,6 +21,7 @@ export const organization = { category: 'organization', decider: organizationDec
 export const instance = { category: 'instance', decider: instanceDecider };
 export const userName = { category: 'userName', decider: userNameDecider };
 export const accessToken = { category: 'accessToken', decider: accessTokenDecider };
+export const clientAssertion = { category: 'clientAssertion', decider: clientAssertionDecider };
 
 /** By the name of the subscriber. */
 export const subscription = {

@@ -95,6 +95,18 @@ export const errorTable = {
   USER_NOT_LOCKED: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-4M0ds', text: 'User is not locked' },
   SECRET_NOT_EXISTING: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-coi82n', text: "Secret doesn't exist" },
 
+  MACHINE_KEY_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-MachineKey',
+    text: 'The public key is invalid',
+  },
+  MACHINE_KEY_EXPIRED: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'DOMAIN-dv3t5',
+    text: 'Errors.AuthNKey.ExpireBeforeNow',
+  },
+  MACHINE_KEY_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'COMMAND-4m77G', text: 'Machine key not found' },
+
   ORGANIZATION_NAME_EMPTY: {
     grpc: 'INVALID_ARGUMENT',
     id: 'KEYTURN-OrgName',

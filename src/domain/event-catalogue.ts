@@ -1,4 +1,5 @@
 import { type AccessTokenEvent, accessTokenEventSchemas } from './access-token/decider.ts';
+import { type ClientAssertionEvent, clientAssertionEventSchemas } from './client-assertion/decider.ts';
 import type { Occurred } from './decider.ts';
 import { eventMetadataSchema } from './event-metadata.ts';
 import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
@@ -18,6 +19,7 @@ export const eventCatalogue = {
   ...accessTokenEventSchemas,
   ...progressEventSchemas,
   ...parkedEventSchemas,
+  ...clientAssertionEventSchemas,
 } as const satisfies EventSchemas;
 
 export type KeyturnEvent =
@@ -27,7 +29,8 @@ export type KeyturnEvent =
   | UserNameEvent
   | AccessTokenEvent
   | ProgressEvent
-  | ParkedEventsEvent;
+  | ParkedEventsEvent
+  | ClientAssertionEvent;
 
 /** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */
 export function readStoredEvent(stored: {

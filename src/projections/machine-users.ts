@@ -128,6 +128,8 @@ export const machineUsersProjection: Projection = {
         for (const secretId of event.data.secretIds) deleteSecret.run(secretId, event.aggregateId);
         touched(event);
       },
+      MachineKeyAdded: touched,
+      MachineKeyRemoved: touched,
       MachineTokensEnded: tokensEnded,
       MachineUserDeactivated: shutOut('inactive'),
       MachineUserLocked: shutOut('locked'),
@@ -145,6 +147,18 @@ interface MachineUserRow extends Omit<MachineUserView, 'hasSecret'> {
   readonly hasSecret: bigint;
 }
 
+/** As a {@link MachineUserAccountRow}, from a query on `machine_users`. */
+export const accountColumns = `user_id AS userId, organization_id AS organizationId, user_name AS userName,
+  access_token_type AS accessTokenType, token_epoch AS tokenEpoch, state`;
+
+export type MachineUserAccountRow = Omit<MachineUserAccount, 'isActive'> & {
+  readonly state: MachineUserView['state'];
+};
+
+export function toAccount({ state, ...account }: MachineUserAccountRow): MachineUserAccount {
+  return { ...account, isActive: state === 'active' };
+}
+
 export function machineUserQueries(db: DatabaseSync) {
   const byId = db.prepare(
     `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName, name, description,
@@ -155,8 +169,7 @@ export function machineUserQueries(db: DatabaseSync) {
   );
   byId.setReadBigInts(true);
   const accountBySecret = db.prepare(
-    `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName,
-            access_token_type AS accessTokenType, token_epoch AS tokenEpoch, state, hashed_secret AS hashedSecret
+    `SELECT ${accountColumns}, hashed_secret AS hashedSecret
        FROM machine_secrets JOIN machine_users USING (user_id) WHERE secret_id = ?`,
   );
   const ownership = db.prepare(
@@ -175,11 +188,10 @@ export function machineUserQueries(db: DatabaseSync) {
     ): { readonly account: MachineUserAccount; readonly hashedSecret: string } | undefined {
       const row = accountBySecret.get(secretId);
       if (row === undefined) return undefined;
-      const { state, hashedSecret, ...account } = row as unknown as Omit<MachineUserAccount, 'isActive'> & {
-        readonly state: MachineUserView['state'];
+      const { hashedSecret, ...account } = row as unknown as MachineUserAccountRow & {
         readonly hashedSecret: string;
       };
-      return { account: { ...account, isActive: state === 'active' }, hashedSecret };
+      return { account: toAccount(account), hashedSecret };
     },
 
     /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked. */

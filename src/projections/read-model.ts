@@ -5,6 +5,7 @@ import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
 import { instanceProjection, instanceQueries } from './instance.ts';
+import { machineKeyQueries, machineKeysProjection } from './machine-keys.ts';
 import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import type { EventHandlers, Projected } from './projection.ts';
@@ -14,6 +15,7 @@ const readModelVersion = 2;
 
 const projections = [
   machineUsersProjection,
+  machineKeysProjection,
   organizationsProjection,
   instanceProjection,
   accessTokensProjection,
@@ -164,15 +166,24 @@ function handlersOf(db: DatabaseSync): ReadonlyMap<string, ProjectEvent> {
   const handlers = new Map<string, ProjectEvent>();
   for (const projection of projections) {
     for (const [type, handler] of Object.entries(projection.handlers(db) satisfies EventHandlers)) {
-      handlers.set(type, handler as ProjectEvent);
+      const added = handler as ProjectEvent;
+      const earlier = handlers.get(type);
+      handlers.set(type, earlier === undefined ? added : inTurn(earlier, added));
     }
   }
   return handlers;
 }
 
+function inTurn(...handlers: readonly ProjectEvent[]): ProjectEvent {
+  return (event) => {
+    for (const handler of handlers) handler(event);
+  };
+}
+
 function queriesOf(db: DatabaseSync) {
   return {
     ...machineUserQueries(db),
+    ...machineKeyQueries(db),
     ...organizationQueries(db),
     ...instanceQueries(db),
     ...accessTokenQueries(db),

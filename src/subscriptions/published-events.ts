@@ -11,6 +11,8 @@ const {
   MachineSecretSet,
   MachineSecretRehashed,
   MachineSecretRemoved,
+  MachineKeyAdded,
+  MachineKeyRemoved,
   OrganizationAdded,
   OrganizationMemberAdded,
   OrganizationMemberChanged,
@@ -24,6 +26,7 @@ const {
   SigningKeyReencrypted,
   SigningKeyRevoked,
   AccessTokenRevoked,
+  ClientAssertionUsed,
   UserNameClaimed,
   UserNameReleased,
 } = eventCatalogue;
@@ -46,6 +49,8 @@ export const publishedEvents = {
   MachineSecretSet: MachineSecretSet.data.pick({ secretId: true, replacedSecretIds: true }).extend(aboutUser),
   MachineSecretRehashed: MachineSecretRehashed.data.pick({ secretId: true }).extend(aboutUser),
   MachineSecretRemoved: MachineSecretRemoved.data.pick({ secretIds: true }).extend(aboutUser),
+  MachineKeyAdded: MachineKeyAdded.data.pick({ keyId: true, expiresAt: true }).extend(aboutUser),
+  MachineKeyRemoved: MachineKeyRemoved.data.pick({ keyId: true }).extend(aboutUser),
   MachineTokensEnded: z.strictObject(aboutUser),
   MachineUserDeactivated: z.strictObject(aboutUser),
   MachineUserReactivated: z.strictObject(aboutUser),
@@ -72,6 +77,7 @@ export const publishedEvents = {
   SigningKeyRevoked: SigningKeyRevoked.data.pick({ keyId: true }),
 
   AccessTokenRevoked: AccessTokenRevoked.data.pick({ userId: true, expiresAt: true }),
+  ClientAssertionUsed: ClientAssertionUsed.data.pick({ userId: true, keyId: true }),
 
   UserNameClaimed: UserNameClaimed.data.pick({ userId: true }).extend({ userName: id }),
   UserNameReleased: UserNameReleased.data.pick({ userId: true }).extend({ userName: id }),

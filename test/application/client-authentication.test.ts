@@ -46,7 +46,10 @@ describe('a client', () => {
   it('is authenticated by its secret, and pays for bcrypt once', async () => {
     const { signIn, verify, userId, clientSecret } = await authentication();
     for (let time = 0; time < 3; time++) {
-      expect(await signIn()).toMatchObject({ userId, secretId: clientSecret.slice(4, 20) });
+      expect(await signIn()).toMatchObject({
+        userId,
+        credential: { kind: 'secret', id: clientSecret.slice(4, 20) },
+      });
     }
     expect(verify).toHaveBeenCalledTimes(1);
   });

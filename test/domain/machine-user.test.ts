@@ -117,6 +117,7 @@ describe('SetSecret', () => {
       ...profile,
       addedAt: givenTime,
       secrets: [{ secretId: 'two', hashedSecret: 'hash-two' }],
+      keyIds: [],
     }));
 });
 
@@ -153,6 +154,25 @@ describe('RemoveSecret', () => {
     given(added, secretSet('one'), { type: 'MachineSecretRemoved', data: { secretIds: ['one'] } })
       .when(remove)
       .thenError('SECRET_NOT_EXISTING'));
+});
+
+describe('the keys of a user', () => {
+  const key = { keyId: 'k', publicKey: 'pem', expiresAt: '2027-01-01T00:00:00.000Z' };
+  const add = { type: 'AddKey', organizationId, ...key, now: '2026-01-01T00:00:00.000Z' } as const;
+  const keyAdded: MachineUserEvent = { type: 'MachineKeyAdded', data: key };
+  const remove = { type: 'RemoveKey', organizationId, keyId: 'k' } as const;
+  const keyRemoved: MachineUserEvent = { type: 'MachineKeyRemoved', data: { keyId: 'k' } };
+
+  it('are added', () => given(added).when(add).thenEvents(keyAdded));
+  it('are refused when they have expired already', () =>
+    given(added)
+      .when({ ...add, now: key.expiresAt })
+      .thenError('MACHINE_KEY_EXPIRED'));
+  it('are removed', () => given(added, keyAdded).when(remove).thenEvents(keyRemoved));
+  it('are removed once', () =>
+    given(added, keyAdded, keyRemoved).when(remove).thenError('MACHINE_KEY_NOT_FOUND'));
+  it('must be the user’s own to be removed', () =>
+    given(added).when(remove).thenError('MACHINE_KEY_NOT_FOUND'));
 });
 
 describe('the access tokens of a user', () => {
@@ -207,6 +227,15 @@ const commandsOnExisting: Exclude<MachineUserCommand, { type: 'LapseUserNameClai
   { type: 'SetSecret', organizationId, secretId: 'one', hashedSecret: 'hash' },
   { type: 'RehashSecret', organizationId, secretId: 'one', outdatedHash: 'old', hashedSecret: 'hash' },
   { type: 'RemoveSecret', organizationId },
+  {
+    type: 'AddKey',
+    organizationId,
+    keyId: 'k',
+    publicKey: 'pem',
+    expiresAt: '2027-01-01T00:00:00.000Z',
+    now: givenTime,
+  },
+  { type: 'RemoveKey', organizationId, keyId: 'k' },
   { type: 'EndTokens', organizationId },
   ...(['Deactivate', 'Reactivate', 'Lock', 'Unlock', 'Remove'] as const).map((type) => ({
     type,

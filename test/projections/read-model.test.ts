@@ -71,6 +71,16 @@ async function eventfulStore(): Promise<EventStore> {
   await machineUsers.deactivate({ userId: 'two', organizationId }, context);
   await commands.execute(machineUser, 'three', { type: 'Remove', organizationId }, context);
   const expiresAt = '2026-01-02T04:04:05.000Z';
+  const addKey = {
+    type: 'AddKey',
+    organizationId,
+    publicKey: 'pem',
+    expiresAt,
+    now: '2026-01-01T00:00:00Z',
+  } as const;
+  await commands.execute(machineUser, 'one', { ...addKey, keyId: 'k1' }, context);
+  await commands.execute(machineUser, 'one', { ...addKey, keyId: 'k2' }, context);
+  await commands.execute(machineUser, 'one', { type: 'RemoveKey', organizationId, keyId: 'k2' }, context);
   await commands.execute(accessToken, 'token', { type: 'Revoke', userId: 'one', expiresAt }, context);
   return store;
 }

@@ -48,6 +48,7 @@ function sampleOf(schema: JsonSchema, path: string): unknown {
 
 const categories: readonly (readonly [RegExp, string])[] = [
   [/^AccessToken/, 'accessToken'],
+  [/^ClientAssertion/, 'clientAssertion'],
   [/^Machine/, 'machineUser'],
   [/^Organization/, 'organization'],
   [/^(Instance|SigningKey)/, 'instance'],

@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify';
-import type { AuthenticatedClient, ClientAuthenticator } from '../../application/client-authentication.ts';
+import { clientAuthenticationRules } from '../../application/client-assertions.ts';
+import type { AuthenticatedClient, AuthenticationRequest } from '../../application/client-authentication.ts';
 import type { CommandContext } from '../../application/command-handler.ts';
 import { originOf } from '../../domain/event-metadata.ts';
+import type { OAuthDependencies } from './dependencies.ts';
 import type { FormParameters } from './form.ts';
 import { OAuthError } from './oauth-error.ts';
-import { readPresentedClient } from './presented-client.ts';
+import { type PresentedClient, readPresentedClient } from './presented-client.ts';
 
 /**
  * The client that sends the request, by any method of authentication that this server offers.
@@ -12,20 +14,46 @@ import { readPresentedClient } from './presented-client.ts';
  * @throws OAuthError `invalid_client`, with one text for every reason; `invalid_request` for two methods at once
  */
 export async function requireClient(
-  authenticator: ClientAuthenticator,
+  dependencies: OAuthDependencies,
   request: FastifyRequest,
   form: FormParameters,
 ): Promise<AuthenticatedClient> {
-  const { clientId, clientSecret } = readPresentedClient(request.headers.authorization, form);
-  const origin = originOf(request.ip, request.headers['user-agent']);
-  const client = await authenticator.authenticate(clientId, clientSecret, { id: request.id, origin });
+  const presented = readPresentedClient(request.headers.authorization, form);
+  const client = await authenticate(dependencies, presented, authenticationRequestOf(request));
   if (client === undefined) {
-    request.log.info('client credentials refused');
+    request.log.info('client authentication refused');
     throw new OAuthError('invalid_client', 'client authentication failed');
   }
-  const { userId, organizationId, secretId } = client;
-  request.log = request.log.child({ userId, organizationId, secretId });
+  logClient(request, client);
   return client;
+}
+
+async function authenticate(
+  { authenticator, assertions }: OAuthDependencies,
+  presented: PresentedClient,
+  request: AuthenticationRequest,
+): Promise<AuthenticatedClient | undefined> {
+  if (presented.kind === 'secret') {
+    return authenticator.authenticate(presented.clientId, presented.clientSecret, request);
+  }
+  const client = await assertions.authenticate(presented.assertion, clientAuthenticationRules, request);
+  const { clientId } = presented;
+  const isNamed = clientId === undefined || clientId === client?.userName || clientId === client?.userId;
+  return isNamed ? client : undefined;
+}
+
+export function authenticationRequestOf(request: FastifyRequest): AuthenticationRequest {
+  return { id: request.id, origin: originOf(request.ip, request.headers['user-agent']) };
+}
+
+/** From here on, every line that the request logs says who sent it. */
+export function logClient(request: FastifyRequest, client: AuthenticatedClient): void {
+  const { userId, organizationId, credential } = client;
+  request.log = request.log.child({
+    userId,
+    organizationId,
+    [credential.kind === 'secret' ? 'secretId' : 'keyId']: credential.id,
+  });
 }
 
 /** Of what a client causes by a request of its own. */
@@ -33,10 +61,6 @@ export function contextOf(
   { userId, organizationId }: AuthenticatedClient,
   request: FastifyRequest,
 ): CommandContext {
-  return {
-    editor: { userId, organizationId },
-    origin: originOf(request.ip, request.headers['user-agent']),
-    correlationId: request.id,
-    causationId: request.id,
-  };
+  const { id, origin } = authenticationRequestOf(request);
+  return { editor: { userId, organizationId }, origin, correlationId: id, causationId: id };
 }

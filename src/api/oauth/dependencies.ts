@@ -1,4 +1,5 @@
 import type { AccessTokens } from '../../application/access-tokens.ts';
+import type { ClientAssertions } from '../../application/client-assertions.ts';
 import type { ClientAuthenticator } from '../../application/client-authentication.ts';
 import type { IdTokens } from '../../application/id-tokens.ts';
 import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
@@ -14,6 +15,7 @@ export interface UserDirectory {
 export interface OAuthDependencies {
   readonly issuer: () => string;
   readonly authenticator: ClientAuthenticator;
+  readonly assertions: ClientAssertions;
   readonly accessTokens: AccessTokens;
   readonly idTokens: IdTokens;
   readonly keyRing: SigningKeyRing;

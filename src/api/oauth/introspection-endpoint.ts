@@ -14,9 +14,9 @@ const inactive = { active: false } as const;
  * audience: then it is the API that they are for. All others are not alive, as far as it learns.
  */
 export async function answerIntrospection(dependencies: OAuthDependencies, request: FastifyRequest) {
-  const { authenticator, accessTokens, directory, issuer } = dependencies;
+  const { accessTokens, directory, issuer } = dependencies;
   const form = readForm(request);
-  const client = await requireClient(authenticator, request, form);
+  const client = await requireClient(dependencies, request, form);
   const claims = await accessTokens.verify(requireToken(form));
   if (claims === undefined || !maySee(client, claims)) return inactive;
   const user = directory.machineUserById(claims.userId);

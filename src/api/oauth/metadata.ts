@@ -1,3 +1,4 @@
+import { assertionAlgorithms } from '../../application/client-assertions.ts';
 import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
 import { grantTypes } from './token-endpoint.ts';
 
@@ -12,7 +13,7 @@ export const oauthPaths = {
   authorizationServer: '/.well-known/oauth-authorization-server',
 } as const;
 
-const authenticationMethods = ['client_secret_basic', 'client_secret_post'];
+const authenticationMethods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'];
 
 /** Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0): what is true of this server, and nothing else. */
 export function metadataDocument(issuer: string, keyRing: SigningKeyRing) {
@@ -30,8 +31,11 @@ export function metadataDocument(issuer: string, keyRing: SigningKeyRing) {
       ...new Set(keyRing.published().map(({ algorithm }) => algorithm)),
     ],
     token_endpoint_auth_methods_supported: authenticationMethods,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     introspection_endpoint_auth_methods_supported: authenticationMethods,
+    introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: authenticationMethods,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     scopes_supported: [
       'openid',
       'profile',

@@ -8,6 +8,7 @@ import { KeyturnError } from '../../domain/errors.ts';
 export const oauthErrorStatus = {
   invalid_request: 400,
   invalid_client: 401,
+  invalid_grant: 400,
   unsupported_grant_type: 400,
   invalid_scope: 400,
   unsupported_token_type: 400,

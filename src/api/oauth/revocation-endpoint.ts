@@ -13,12 +13,13 @@ import { requireToken } from './presented-token.ts';
  * @throws OAuthError `invalid_request` for a token of another client, `unsupported_token_type` for an id token
  */
 export async function answerRevocation(
-  { authenticator, accessTokens }: OAuthDependencies,
+  dependencies: OAuthDependencies,
   request: FastifyRequest,
 ): Promise<void> {
   const form = readForm(request);
-  const client = await requireClient(authenticator, request, form);
+  const client = await requireClient(dependencies, request, form);
   const token = requireToken(form);
+  const { accessTokens } = dependencies;
   const claims = await accessTokens.verify(token);
   if (claims === undefined) {
     if (isIdToken(token)) throw new OAuthError('unsupported_token_type', 'an id token cannot be revoked');

@@ -1,27 +1,79 @@
 import type { FastifyRequest } from 'fastify';
+import { jwtProfileRules } from '../../application/client-assertions.ts';
 import type { AuthenticatedClient } from '../../application/client-authentication.ts';
 import { defaultScope, type GrantedScopes, grantScopes } from '../../domain/scopes.ts';
 import { organizationClaims } from '../../domain/user-claims.ts';
-import { requireClient } from './authenticated-client.ts';
+import { authenticationRequestOf, logClient, requireClient } from './authenticated-client.ts';
 import type { OAuthDependencies } from './dependencies.ts';
 import { type FormParameters, readForm } from './form.ts';
 import { OAuthError } from './oauth-error.ts';
+import { presentsClient } from './presented-client.ts';
 
-export const grantTypes = { clientCredentials: 'client_credentials' } as const;
+export const grantTypes = {
+  clientCredentials: 'client_credentials',
+  /** ZITADEL's JWT profile grant (RFC 7523 section 2.1). */
+  jwtBearer: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+} as const;
 
 /** scope-token of RFC 6749 section 3.3, separated by single spaces. */
 const scopeForm = /^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$/;
 
-/** The token endpoint (RFC 6749 section 3.2) with the client credentials grant (section 4.4). */
+/** The token endpoint (RFC 6749 section 3.2). */
 export async function answerTokenRequest(dependencies: OAuthDependencies, request: FastifyRequest) {
   const form = readForm(request);
   const grantType = form.get('grant_type');
   if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing');
-  if (grantType !== grantTypes.clientCredentials) {
-    throw new OAuthError('unsupported_grant_type', `the grant type must be ${grantTypes.clientCredentials}`);
-  }
-  const client = await requireClient(dependencies.authenticator, request, form);
+  const client = await requireGrantee(grantType, dependencies, request, form);
   return grantTo(client, dependencies, request, form);
+}
+
+/** The machine user that the grant is for: with both grants it is the client itself. */
+async function requireGrantee(
+  grantType: string,
+  dependencies: OAuthDependencies,
+  request: FastifyRequest,
+  form: FormParameters,
+): Promise<AuthenticatedClient> {
+  switch (grantType) {
+    case grantTypes.clientCredentials:
+      return requireClient(dependencies, request, form);
+    case grantTypes.jwtBearer:
+      return requireAsserted(dependencies, request, form);
+    default:
+      throw new OAuthError(
+        'unsupported_grant_type',
+        `the grant type must be ${Object.values(grantTypes).join(' or ')}`,
+      );
+  }
+}
+
+/**
+ * The machine user that signed `assertion`. Client authentication is not needed beside it (RFC 7521 section 4.1); where
+ * there is one it must be right, and of the same user.
+ *
+ * @throws OAuthError `invalid_grant` for every reason to refuse the assertion
+ */
+async function requireAsserted(
+  dependencies: OAuthDependencies,
+  request: FastifyRequest,
+  form: FormParameters,
+): Promise<AuthenticatedClient> {
+  const assertion = form.get('assertion');
+  if (assertion === undefined) throw new OAuthError('invalid_request', 'assertion is missing');
+  const client = presentsClient(request.headers.authorization, form)
+    ? await requireClient(dependencies, request, form)
+    : undefined;
+  const user = await dependencies.assertions.authenticate(
+    assertion,
+    jwtProfileRules,
+    authenticationRequestOf(request),
+  );
+  if (user === undefined || (client !== undefined && client.userId !== user.userId)) {
+    request.log.info('assertion refused');
+    throw new OAuthError('invalid_grant', 'the assertion is not valid');
+  }
+  logClient(request, user);
+  return user;
 }
 
 async function grantTo(
@@ -36,7 +88,7 @@ async function grantTo(
   const userClaims = organizationClaims({ organizationId, organizationName }, granted.scopes);
   const accessToken = await accessTokens.issue(client, { ...granted, userClaims });
   const idToken = granted.scopes.includes('openid')
-    ? await idTokens.issue(client, accessToken, 'pwd')
+    ? await idTokens.issue(client, accessToken, client.credential.kind === 'secret' ? 'pwd' : 'pop')
     : undefined;
   request.log.info('access token issued');
   const scope = granted.scopes.join(' ');

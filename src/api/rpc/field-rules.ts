@@ -48,7 +48,9 @@ function invalid(schema: DescMessage, localName: string, fault: string): Keyturn
 }
 
 function compileField(field: DescField): FieldCheck[] {
-  if (field.message !== undefined) throw unsupported(field, 'of an embedded message');
+  if (field.message?.fields.some((inner) => hasOption(inner, rules)) === true) {
+    throw unsupported(field, 'of an embedded message');
+  }
   if (!hasOption(field, rules)) return [];
   const { type } = getOption(field, rules);
   switch (type.case) {
@@ -58,9 +60,12 @@ function compileField(field: DescField): FieldCheck[] {
       return [{ field, check: lengthCheck(bound(minLen), bound(maxLen)) }];
     }
     case 'enum': {
-      const { definedOnly, ...rest } = type.value;
+      const { definedOnly, notIn, ...rest } = type.value;
       requireNoOther(field, rest);
-      return definedOnly ? [{ field, check: definedCheck(field) }] : [];
+      return [
+        ...(definedOnly ? [{ field, check: definedCheck(field) }] : []),
+        ...(notIn.length > 0 ? [{ field, check: notInCheck(notIn) }] : []),
+      ];
     }
     case undefined:
       return [];
@@ -83,6 +88,11 @@ function lengthCheck(min: number | undefined, max: number | undefined): Check {
 function definedCheck(field: DescField): Check {
   const numbers = new Set(field.enum?.values.map((value) => value.number));
   return (value) => (numbers.has(Number(value)) ? undefined : 'value must be one of the defined enum values');
+}
+
+function notInCheck(excluded: readonly number[]): Check {
+  return (value) =>
+    excluded.includes(Number(value)) ? `value must not be in list [${excluded.join(' ')}]` : undefined;
 }
 
 /** Bounds that a descriptor leaves out are absent, not zero. */

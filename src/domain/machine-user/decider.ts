@@ -40,6 +40,16 @@ type CommandInOrganization = InOrganization &
         readonly hashedSecret: string;
       }
     | ({ readonly type: 'RemoveSecret' } & WithTokens)
+    | {
+        readonly type: 'AddKey';
+        readonly keyId: string;
+        /** PEM, SubjectPublicKeyInfo. */
+        readonly publicKey: string;
+        /** RFC 3339, as `now`. */
+        readonly expiresAt: string;
+        readonly now: string;
+      }
+    | { readonly type: 'RemoveKey'; readonly keyId: string }
     | { readonly type: 'EndTokens' }
     | { readonly type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove' }
   );
@@ -79,6 +89,11 @@ function decideOnExisting(
       return rehashSecret(command, user);
     case 'RemoveSecret':
       return removeSecret(command, user);
+    case 'AddKey':
+      return addKey(command);
+    case 'RemoveKey':
+      if (!user.keyIds.includes(command.keyId)) throw new KeyturnError('MACHINE_KEY_NOT_FOUND');
+      return [{ type: 'MachineKeyRemoved', data: { keyId: command.keyId } }];
     case 'EndTokens':
       return [tokensEnded];
     case 'Deactivate':
@@ -165,6 +180,11 @@ function removeSecret(command: CommandOn<'RemoveSecret'>, user: ExistingMachineU
   if (user.secrets.length === 0) throw new KeyturnError('SECRET_NOT_EXISTING');
   const secretIds = user.secrets.map((secret) => secret.secretId);
   return [...tokensEndedWith(command), { type: 'MachineSecretRemoved', data: { secretIds } }];
+}
+
+function addKey({ keyId, publicKey, expiresAt, now }: CommandOn<'AddKey'>): MachineUserEvent[] {
+  if (Date.parse(expiresAt) <= Date.parse(now)) throw new KeyturnError('MACHINE_KEY_EXPIRED');
+  return [{ type: 'MachineKeyAdded', data: { keyId, publicKey, expiresAt } }];
 }
 
 const tokensEnded: MachineUserEvent = { type: 'MachineTokensEnded', data: {} };

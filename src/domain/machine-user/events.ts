@@ -44,6 +44,18 @@ export const machineUserEventSchemas = {
     data: z.strictObject({ secretId: id, hashedSecret: z.string().min(1) }),
   },
   MachineSecretRemoved: { version: 1, data: z.strictObject({ secretIds: z.array(id).min(1) }) },
+  /** The user may sign in with assertions that it signs with the private part of this key. */
+  MachineKeyAdded: {
+    version: 1,
+    data: z.strictObject({
+      keyId: id,
+      /** PEM, SubjectPublicKeyInfo (RFC 7468 section 13). */
+      publicKey: z.string().min(1),
+      /** RFC 3339 */
+      expiresAt: z.iso.datetime({ precision: 3 }),
+    }),
+  },
+  MachineKeyRemoved: { version: 1, data: z.strictObject({ keyId: id }) },
   /** All access tokens that were granted until now are void; the user and its secrets go on. */
   MachineTokensEnded: { version: 1, data: nothing },
   MachineUserDeactivated: { version: 1, data: nothing },

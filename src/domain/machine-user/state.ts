@@ -16,6 +16,7 @@ export interface ExistingMachineUser {
   readonly addedAt: string;
   /** The live secrets, oldest first. One at most as long as every new secret replaces all others. */
   readonly secrets: readonly MachineSecret[];
+  readonly keyIds: readonly string[];
 }
 
 /** A removed machine user keeps its id for good, so that a token or log line of it never names another. */
@@ -30,7 +31,7 @@ export function exists(state: MachineUserState): state is ExistingMachineUser {
 
 export function evolve(state: MachineUserState, event: Occurred<MachineUserEvent>): MachineUserState {
   if (event.type === 'MachineUserAdded') {
-    return { ...event.data, status: 'active', addedAt: event.occurredAt, secrets: [] };
+    return { ...event.data, status: 'active', addedAt: event.occurredAt, secrets: [], keyIds: [] };
   }
   return exists(state) ? evolveExisting(state, event) : state;
 }
@@ -62,6 +63,10 @@ function evolveExisting(state: ExistingMachineUser, event: MachineUserEvent): Ma
       return { ...state, status: 'active' };
     case 'MachineUserRemoved':
       return { status: 'removed' };
+    case 'MachineKeyAdded':
+      return { ...state, keyIds: [...state.keyIds, event.data.keyId] };
+    case 'MachineKeyRemoved':
+      return { ...state, keyIds: state.keyIds.filter((keyId) => keyId !== event.data.keyId) };
     case 'MachineTokensEnded':
     case 'MachineUserAdded':
     case 'MachineUserNameClaimLapsed':
