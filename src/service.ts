@@ -18,9 +18,11 @@ import { SigningKeyRing } from './application/signing-key-ring.ts';
 import { DataDirectory } from './data-directory.ts';
 import type { SigningAlgorithm } from './domain/instance/signing-keys.ts';
 import type { EventStore } from './eventstore/event-store.ts';
+import { headOf } from './eventstore/head.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
+import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
 
 export interface ServiceConfig {
   readonly host: string;
@@ -38,10 +40,21 @@ export interface ServiceConfig {
   readonly idTokenLifetime?: number | undefined;
   /** Of keys made from now on. Default: ES256. */
   readonly signingAlgorithm?: SigningAlgorithm | undefined;
+  /** How many event streams a user may have open. Default: 10. */
+  readonly eventStreamsPerUser?: number | undefined;
+  /** In milliseconds: an event stream is silent no longer than this. Default: 15 seconds. */
+  readonly heartbeatInterval?: number | undefined;
+  /** In milliseconds: how long a reader of an event stream may hold it up before it is dropped. Default: 30 seconds. */
+  readonly slowReaderLimit?: number | undefined;
 }
 
 /** In seconds. */
 const defaultTokenLifetime = 3600;
+const defaultStreamsPerUser = 10;
+/** In milliseconds: proxies end connections that are silent for longer, many after 30 or 60 seconds. */
+const defaultHeartbeatInterval = 15_000;
+/** In milliseconds. */
+const defaultSlowReaderLimit = 30_000;
 
 export interface ServiceOptions {
   readonly logger: Logger;
@@ -140,6 +153,17 @@ async function start(
     onRehashFailure: (error) => logger.warn({ err: error }, 'a secret could not be hashed anew'),
   });
 
+  const heartbeatInterval = config.heartbeatInterval ?? defaultHeartbeatInterval;
+  const feed = new LiveEventFeed({
+    eventStore,
+    source: () => issuer,
+    visible: (position) => projector.waitFor(position),
+    heartbeatInterval,
+    onError: (error) =>
+      logger.error({ err: error }, 'the log cannot be followed, subscribers are told nothing'),
+  });
+  onRelease(() => feed.stop());
+
   let isServing = false;
   const server = createServer({
     management: { machineUsers, machineKeys: new MachineKeys(commands), directory },
@@ -153,6 +177,12 @@ async function start(
       directory,
     },
     access: directory,
+    eventStream: {
+      feed,
+      streamsPerUser: config.eventStreamsPerUser ?? defaultStreamsPerUser,
+      heartbeatInterval,
+      slowReaderLimit: config.slowReaderLimit ?? defaultSlowReaderLimit,
+    },
     isReady: () => isServing && projector.isReady,
     logger,
   });
@@ -175,6 +205,7 @@ async function start(
       }),
   });
   await keyRing.current();
+  await feed.start();
   isServing = true;
   return {
     url,
@@ -194,9 +225,4 @@ async function listen(server: FastifyInstance, { host, port }: ServiceConfig): P
   const { port: boundPort } = server.server.address() as AddressInfo;
   const name = host.includes(':') ? `[${host}]` : host;
   return `http://${name}:${boundPort}`;
-}
-
-async function headOf(eventStore: EventStore): Promise<bigint> {
-  for await (const event of eventStore.readAll({ direction: 'backwards', limit: 1 })) return event.position;
-  return 0n;
 }

@@ -1,6 +1,6 @@
 import type { AccessTokens } from '../application/access-tokens.ts';
 import { KeyturnError } from '../domain/errors.ts';
-import { permissionsOf } from '../domain/roles.ts';
+import { isInstanceRole, permissionsOf } from '../domain/roles.ts';
 import type { RequiredPermission } from './rpc/method-options.ts';
 
 /** An authenticated user, and the organization that its request acts in. */
@@ -46,6 +46,12 @@ export class Authorizer {
     const caller = await this.#authenticate(credentials);
     if (required.kind === 'permission') this.#requirePermission(caller, required.permission);
     return caller;
+  }
+
+  /** Whether a role in the instance, and so in every organization, grants the permission. */
+  isAllowedEverywhere({ userId, organizationId }: Caller, permission: string): boolean {
+    const roles = this.#directory.rolesOf(userId, organizationId).filter(isInstanceRole);
+    return permissionsOf(roles).has(permission);
   }
 
   async #authenticate(credentials: Credentials): Promise<Caller> {

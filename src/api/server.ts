@@ -10,6 +10,7 @@ import { KeyturnError } from '../domain/errors.ts';
 import type { AccessDirectory } from './authorization.ts';
 import { Authorizer } from './authorization.ts';
 import { errorBodyOf, toKeyturnError } from './error-response.ts';
+import { type EventStreamDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { type MachineKeyMethodsOptions, machineKeyMethods } from './management/machine-key-methods.ts';
 import { type ManagementDependencies, managementMethods } from './management/management-methods.ts';
@@ -23,6 +24,7 @@ export interface ServerDependencies {
   readonly management: ManagementDependencies & MachineKeyMethodsOptions;
   readonly oauth: OAuthDependencies;
   readonly access: AccessDirectory;
+  readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
   /** Until it is true, all but the health routes answer 503. */
   readonly isReady: () => boolean;
   readonly logger: FastifyBaseLogger;
@@ -37,7 +39,7 @@ const longestPathParameter = 4096;
 
 /** The HTTP server with all its routes, not listening yet. */
 export function createServer(dependencies: ServerDependencies): FastifyInstance {
-  const { management, oauth, access, isReady, logger } = dependencies;
+  const { management, oauth, access, eventStream, isReady, logger } = dependencies;
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -67,9 +69,10 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     serving.addHook('onRequest', async () => {
       if (!isReady()) throw new KeyturnError('NOT_READY');
     });
+    const authorizer = new Authorizer(oauth.accessTokens, access);
     serving.register(oauthRoutes, oauth);
+    serving.register(eventStreamRoutes, { ...eventStream, authorizer });
     serving.register(async (rest) => {
-      const authorizer = new Authorizer(oauth.accessTokens, access);
       const methods = [...managementMethods(management), ...machineKeyMethods(management)].map((method) =>
         serveMethod(method, authorizer),
       );

@@ -28,6 +28,7 @@ program
   .addOption(serveOptions.accessTokenLifetime)
   .addOption(serveOptions.idTokenLifetime)
   .addOption(serveOptions.signingAlgorithm)
+  .addOption(serveOptions.eventStreamsPerUser)
   .addOption(serveOptions.logLevel)
   .addHelpText(
     'after',

@@ -44,6 +44,13 @@ export const serveOptions = {
     .env('KEYTURN_SIGNING_ALGORITHM')
     .default('ES256' as const)
     .choices(signingAlgorithms),
+  eventStreamsPerUser: new Option(
+    '--event-streams-per-user <number>',
+    'how many event streams a user may have open',
+  )
+    .env('KEYTURN_EVENT_STREAMS_PER_USER')
+    .default(10)
+    .argParser(integerBetween(0, 10_000)),
   logLevel: new Option('--log-level <level>', 'least severe level that is logged')
     .env('KEYTURN_LOG_LEVEL')
     .default('info' as const)

@@ -154,6 +154,12 @@ export const errorTable = {
     text: 'Roles of the member not changed',
   },
 
+  QUERY_INVALID: { grpc: 'INVALID_ARGUMENT', text: 'invalid query' },
+  TOO_MANY_STREAMS: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    id: 'KEYTURN-Streams',
+    text: 'Too many open event streams of this user',
+  },
   SUBSCRIPTION_TAKEN_OVER: {
     grpc: 'FAILED_PRECONDITION',
     id: 'KEYTURN-SubTakenOver',

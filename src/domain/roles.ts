@@ -1,23 +1,23 @@
 /**
  * Which permissions each role of a member grants, for the permissions that machine users need.
- * The names are ZITADEL's (InternalAuthZ.RolePermissionMappings). Roles of the instance hold in every
+ * The names are ZITADEL's (InternalAuthZ.RolePermissionMappings), but for `events.read`. Roles of the instance hold in every
  * organization, roles of an organization only in it.
  */
 const everythingOnUsers = ['user.read', 'user.write', 'user.delete', 'user.global.read'];
 const readUsers = ['user.read', 'user.global.read'];
 
 const instanceRolePermissions = {
-  IAM_OWNER: [...everythingOnUsers, 'user.credential.write'],
+  IAM_OWNER: [...everythingOnUsers, 'user.credential.write', 'events.read'],
   IAM_ORG_MANAGER: [...everythingOnUsers, 'user.credential.write'],
   IAM_USER_MANAGER: everythingOnUsers,
   IAM_LOGIN_CLIENT: ['user.read', 'user.write', 'user.credential.write'],
-  IAM_OWNER_VIEWER: readUsers,
+  IAM_OWNER_VIEWER: [...readUsers, 'events.read'],
 } as const;
 
 const organizationRolePermissions = {
-  ORG_OWNER: [...everythingOnUsers, 'user.credential.write'],
+  ORG_OWNER: [...everythingOnUsers, 'user.credential.write', 'events.read'],
   ORG_USER_MANAGER: everythingOnUsers,
-  ORG_OWNER_VIEWER: readUsers,
+  ORG_OWNER_VIEWER: [...readUsers, 'events.read'],
   ORG_USER_PERMISSION_EDITOR: readUsers,
   ORG_PROJECT_PERMISSION_EDITOR: readUsers,
   ORG_SETTINGS_MANAGER: [],

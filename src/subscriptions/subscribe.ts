@@ -2,6 +2,7 @@ import { type Clock, type CommandContext, CommandHandler } from '../application/
 import { parkedEvents } from '../domain/aggregates.ts';
 import type { ParkedEvent } from '../domain/subscription/parked-events.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
+import { headOf } from '../eventstore/head.ts';
 import type { CloudEvent } from './cloud-event.ts';
 import { type EventFeed, StoreFeed } from './event-feed.ts';
 import { type EventSelection, isSelected } from './feed-event.ts';
@@ -144,9 +145,4 @@ export async function* followEvents<Type extends PublishedEventType = PublishedE
   })) {
     for (const { cloudEvent } of events) yield cloudEvent as CloudEvent<Type>;
   }
-}
-
-export async function headOf(eventStore: EventStore): Promise<bigint> {
-  for await (const event of eventStore.readAll({ direction: 'backwards', limit: 1 })) return event.position;
-  return 0n;
 }

@@ -1,0 +1,181 @@
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EventStore } from '../eventstore/event-store.ts';
+import { headOf } from '../eventstore/head.ts';
+import type { EventFeed, FeedBatch, FollowOptions } from './event-feed.ts';
+import { type FeedEvent, FeedEventReader } from './feed-event.ts';
+
+export interface LiveEventFeedOptions {
+  readonly eventStore: EventStore;
+  readonly source: () => string;
+  /** Resolves when events up to the position may be told: answers to questions that they raise are then ready. */
+  readonly visible: (position: bigint) => Promise<void>;
+  /** In milliseconds: followers of a log that does not grow get an empty batch so often. */
+  readonly heartbeatInterval: number;
+  /** The log cannot be followed any more. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** How many events are kept for followers that are nearly up to date. Others read the store. */
+const recentLimit = 4096;
+/** The most events in one batch for a follower. */
+const batchLimit = 256;
+/** In milliseconds: what happens within it is told together, so that many followers of a busy log cost little. */
+const gatheringTime = 4;
+
+/** Events that change nothing about who may read what. */
+const withoutEffectOnAccess: ReadonlySet<string> = new Set([
+  'MachineSecretSet',
+  'MachineSecretRehashed',
+  'MachineSecretRemoved',
+  'MachineUserAdded',
+  'MachineUserChanged',
+  'MachineUserNameChanged',
+  'UserNameClaimed',
+  'SubscriptionAdvanced',
+]);
+
+/** A feed that reads the log once for all followers that are up to date. */
+export class LiveEventFeed implements EventFeed {
+  readonly #options: LiveEventFeedOptions;
+  readonly #reader: FeedEventReader;
+  readonly #stop = new AbortController();
+  readonly #log = new EventEmitter<{ changed: [] }>().setMaxListeners(0);
+  #recent: FeedEvent[] = [];
+  /** What stands in the log after this is in `#recent`, up to `#position`. */
+  #recentAfter = 0n;
+  #position = 0n;
+  #accessVersion = 0;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: LiveEventFeedOptions) {
+    this.#options = options;
+    this.#reader = new FeedEventReader(options.eventStore, options.source);
+  }
+
+  async start(): Promise<void> {
+    this.#position = await headOf(this.#options.eventStore);
+    this.#recentAfter = this.#position;
+    this.#heartbeat = setInterval(() => this.#log.emit('changed'), this.#options.heartbeatInterval).unref();
+    this.#running = this.#run().catch((error: unknown) => {
+      this.#stop.abort();
+      this.#options.onError(error);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    clearInterval(this.#heartbeat);
+    await this.#running;
+  }
+
+  /** False before the start, and when the log can no longer be followed: followers then come to an end. */
+  get isRunning(): boolean {
+    return this.#running !== undefined && !this.#stop.signal.aborted;
+  }
+
+  /** The last position that was told. */
+  get position(): bigint {
+    return this.#position;
+  }
+
+  /** Grows with every event that may change who may read what. */
+  get accessVersion(): number {
+    return this.#accessVersion;
+  }
+
+  async *follow({ after, accept, signal }: FollowOptions): AsyncGenerator<FeedBatch> {
+    const stop = AbortSignal.any([signal, this.#stop.signal]);
+    let position = after;
+    while (!stop.aborted) {
+      if (position >= this.#position) {
+        await nextEmission(this.#log, stop);
+        if (position >= this.#position && !stop.aborted) yield { events: [], position };
+        continue;
+      }
+      const read =
+        position < this.#recentAfter ? await this.#readStored(position) : this.#readRecent(position);
+      position = read.position;
+      if (!stop.aborted) yield { events: read.events.filter(accept), position };
+    }
+  }
+
+  async eventAt(stream: string, revision: bigint): Promise<FeedEvent | undefined> {
+    const { eventStore } = this.#options;
+    for await (const recorded of eventStore.readStream(stream, { from: revision, limit: 1 })) {
+      return this.#reader.read(recorded);
+    }
+    return undefined;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const subscription = this.#options.eventStore.subscribe({ after: this.#position, signal });
+    for await (const { events, position } of subscription) {
+      const read: FeedEvent[] = [];
+      for (const event of events) read.push(await this.#reader.read(event));
+      await this.#untilVisible(position);
+      this.#publish(read, position);
+      await delay(gatheringTime, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** A read model that is far behind delays the feed, and does not end it. */
+  async #untilVisible(position: bigint): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        return await this.#options.visible(position);
+      } catch {
+        await delay(100);
+      }
+    }
+  }
+
+  #publish(events: readonly FeedEvent[], position: bigint): void {
+    this.#recent.push(...events);
+    if (this.#recent.length > recentLimit * 2) {
+      const dropped = this.#recent.splice(0, this.#recent.length - recentLimit);
+      this.#recentAfter = dropped.at(-1)?.position ?? this.#recentAfter;
+    }
+    this.#position = position;
+    if (events.some(({ recorded }) => !withoutEffectOnAccess.has(recorded.type))) this.#accessVersion++;
+    this.#log.emit('changed');
+  }
+
+  #readRecent(after: bigint): FeedBatch {
+    const start = firstAfter(this.#recent, after);
+    const events = this.#recent.slice(start, start + batchLimit);
+    const isAll = start + events.length === this.#recent.length;
+    return { events, position: isAll ? this.#position : (events.at(-1)?.position ?? this.#position) };
+  }
+
+  async #readStored(after: bigint): Promise<FeedBatch> {
+    const told = this.#position;
+    const events: FeedEvent[] = [];
+    for await (const recorded of this.#options.eventStore.readAll({ after, limit: batchLimit })) {
+      if (recorded.position > told) return { events, position: told };
+      events.push(await this.#reader.read(recorded));
+    }
+    return { events, position: events.length < batchLimit ? told : (events.at(-1)?.position ?? told) };
+  }
+}
+
+/** The index of the first event past a position. */
+function firstAfter(events: readonly FeedEvent[], position: bigint): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const event = events[middle];
+    if (event !== undefined && event.position <= position) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+async function nextEmission(log: EventEmitter<{ changed: [] }>, signal: AbortSignal): Promise<void> {
+  await once(log, 'changed', { signal }).catch((error: Error) => {
+    if (error.name !== 'AbortError') throw error;
+  });
+}
