@@ -64,6 +64,8 @@ export class EventStoreDbServer {
   isMute = false;
   /** Names of the methods that were called, in order. */
   readonly calls: string[] = [];
+  /** How many answers to reads and subscriptions were handed to the transport. */
+  sent = 0;
   #server: Server | undefined;
 
   private constructor({ log = new StoreLog(), port = 0 }: EventStoreDbServerOptions) {
@@ -124,6 +126,7 @@ export class EventStoreDbServer {
         : readPage(this.log, options);
       for await (const response of responses) {
         if (call.cancelled || call.destroyed) return;
+        this.sent++;
         if (!call.write(response)) await drained(call);
       }
       call.end();
