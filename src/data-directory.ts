@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 
@@ -33,6 +33,11 @@ export class DataDirectory {
 
   saveAdminCredentials(credentials: object): Promise<void> {
     return writeSecretFile(this.adminCredentialsFile, `${JSON.stringify(credentials, null, 2)}\n`);
+  }
+
+  /** For credentials that are worth nothing. */
+  discardAdminCredentials(): void {
+    rmSync(this.adminCredentialsFile, { force: true });
   }
 }
 

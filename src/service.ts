@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import pRetry from 'p-retry';
 import type { Logger } from 'pino';
 import { oauthPaths } from './api/oauth/metadata.ts';
 import { createServer } from './api/server.ts';
@@ -7,17 +8,20 @@ import { AccessTokens } from './application/access-tokens.ts';
 import { ClientAssertions } from './application/client-assertions.ts';
 import { ClientAuthenticator } from './application/client-authentication.ts';
 import { CommandHandler } from './application/command-handler.ts';
+import { type CredentialCheck, credentialCheck } from './application/credential-check.ts';
 import { IdTokens } from './application/id-tokens.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { MachineKeys } from './application/machine-keys.ts';
 import { MachineUsers } from './application/machine-users.ts';
-import { MasterKeys } from './application/master-keys.ts';
+import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts';
 import { OpaqueAccessTokens } from './application/opaque-access-tokens.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
 import { SigningKeyRing } from './application/signing-key-ring.ts';
 import { DataDirectory } from './data-directory.ts';
 import type { SigningAlgorithm } from './domain/instance/signing-keys.ts';
+import { EventStoreUnavailableError } from './eventstore/errors.ts';
 import type { EventStore } from './eventstore/event-store.ts';
+import { openEventStoreDbEventStore } from './eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { headOf } from './eventstore/head.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
 import { Projector } from './projections/projector.ts';
@@ -29,11 +33,15 @@ export interface ServiceConfig {
   /** 0 picks a free one. */
   readonly port: number;
   readonly dataDir: string;
+  /** `sqlite`, or the connection string of an EventStoreDB. Default: `sqlite`, in the data directory. */
+  readonly eventStore?: string | undefined;
   /** Where clients reach the service: the issuer of its tokens. Default: `http://localhost:<port>`. */
   readonly externalUrl?: string | undefined;
-  /** 32 bytes. Default: the one in the data directory, made on the first start. */
+  /** 32 bytes. Default: the one in the data directory, made on the first start. Required with EventStoreDB. */
   readonly masterKey?: Uint8Array | undefined;
   readonly bcryptCost: number;
+  /** Default: `read-model`. */
+  readonly credentialCheck?: CredentialCheck | undefined;
   /** In seconds. Default: an hour. */
   readonly accessTokenLifetime?: number | undefined;
   /** In seconds. Default: an hour. */
@@ -48,6 +56,8 @@ export interface ServiceConfig {
   readonly slowReaderLimit?: number | undefined;
 }
 
+/** In milliseconds: how long another node may take to set the instance up. */
+const setUpPatience = 10_000;
 /** In seconds. */
 const defaultTokenLifetime = 3600;
 const defaultStreamsPerUser = 10;
@@ -85,7 +95,11 @@ export interface Service {
 /**
  * Starts the service and resolves when it serves.
  *
- * @throws EventStoreUnusableError another process uses the data directory, or it is not of this version
+ * An event store on other machines that is down is waited for: the health routes answer meanwhile.
+ *
+ * @throws EventStoreUnusableError another process uses the data directory, it is not of this version, or the connection
+ *   string or its credentials are wrong
+ * @throws MissingMasterKeyError
  * @throws WrongMasterKeyError the master key is not the one that the signing key was encrypted with
  */
 export async function startService(config: ServiceConfig, options: ServiceOptions): Promise<Service> {
@@ -110,12 +124,13 @@ async function start(
   const { logger, clock = () => new Date(), hasher = bcryptHasher(config.bcryptCost), onCatchUp } = options;
   const dataDirectory = new DataDirectory(config.dataDir);
 
-  const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
+  const { eventStore, isShared, isReachable } = openEventStore(config, dataDirectory, logger);
   onRelease(() => eventStore.close());
+  if (isShared && config.masterKey === undefined) throw new MissingMasterKeyError();
   const masterKeys = new MasterKeys(config.masterKey ?? (await dataDirectory.masterKey()));
-  const readModel = await ReadModel.open(dataDirectory.readModelFile, eventStore);
+  const readModel = ReadModel.openFile(dataDirectory.readModelFile);
   onRelease(() => readModel.close());
-  const head = await headOf(eventStore);
+  let head = 0n;
   const projector = new Projector({
     eventStore,
     readModel,
@@ -146,10 +161,12 @@ async function start(
     ...tokenOptions,
     lifetime: config.idTokenLifetime ?? defaultTokenLifetime,
   });
+  const isStillValid = credentialCheck(config.credentialCheck ?? 'read-model', commands);
   const authenticator = new ClientAuthenticator({
     directory,
     hasher,
     commands,
+    isStillValid,
     onRehashFailure: (error) => logger.warn({ err: error }, 'a secret could not be hashed anew'),
   });
 
@@ -164,13 +181,13 @@ async function start(
   });
   onRelease(() => feed.stop());
 
-  let isServing = false;
+  let waitingFor: string | undefined = 'the event store';
   const server = createServer({
     management: { machineUsers, machineKeys: new MachineKeys(commands), directory },
     oauth: {
       issuer: () => issuer,
       authenticator,
-      assertions: new ClientAssertions({ issuer: () => issuer, directory, commands, clock }),
+      assertions: new ClientAssertions({ issuer: () => issuer, directory, commands, clock, isStillValid }),
       accessTokens,
       idTokens,
       keyRing,
@@ -183,30 +200,47 @@ async function start(
       heartbeatInterval,
       slowReaderLimit: config.slowReaderLimit ?? defaultSlowReaderLimit,
     },
-    isReady: () => isServing && projector.isReady,
+    readiness: () => ({
+      isReady: waitingFor === undefined && projector.isReady,
+      ...(waitingFor !== undefined && { waitingFor }),
+      eventStore: isReachable() ? 'reachable' : 'unreachable',
+    }),
+    position: {
+      current: () => projector.position,
+      waitFor: (position) => projector.waitFor(position),
+    },
     logger,
   });
   onRelease(() => server.close());
   const url = await listen(server, config);
   if (issuer === '') issuer = `http://localhost:${new URL(url).port}`;
 
+  await onceReached(logger, () => readModel.checkLog(eventStore));
+  head = await onceReached(logger, () => headOf(eventStore));
+  waitingFor = 'the read model to catch up with the log';
   projector.start();
   await projector.caughtUp;
-  const isNew = await setUpInstance({
-    commands,
-    machineUsers,
-    masterKeys,
-    signingAlgorithm: config.signingAlgorithm ?? 'ES256',
-    saveAdminCredentials: (credentials) =>
-      dataDirectory.saveAdminCredentials({
-        issuer,
-        tokenEndpoint: issuer + oauthPaths.token,
-        ...credentials,
-      }),
-  });
+  waitingFor = 'the instance to be set up';
+  const isNew = await onceReached(logger, () =>
+    setUpInstance({
+      commands,
+      machineUsers,
+      masterKeys,
+      signingAlgorithm: config.signingAlgorithm ?? 'ES256',
+      saveAdminCredentials: (credentials) =>
+        dataDirectory.saveAdminCredentials({
+          issuer,
+          tokenEndpoint: issuer + oauthPaths.token,
+          ...credentials,
+        }),
+      discardAdminCredentials: () => dataDirectory.discardAdminCredentials(),
+      patience: isShared ? setUpPatience : 0,
+    }),
+  );
+  await projector.waitFor(await headOf(eventStore));
   await keyRing.current();
   await feed.start();
-  isServing = true;
+  waitingFor = undefined;
   return {
     url,
     issuer,
@@ -218,6 +252,46 @@ async function start(
     finished: projector.finished(),
     close,
   };
+}
+
+interface OpenedEventStore {
+  readonly eventStore: EventStore;
+  /** Other nodes work on it too. */
+  readonly isShared: boolean;
+  readonly isReachable: () => boolean;
+}
+
+function openEventStore(
+  { eventStore: setting = 'sqlite' }: ServiceConfig,
+  dataDirectory: DataDirectory,
+  logger: Logger,
+): OpenedEventStore {
+  if (setting === 'sqlite') {
+    const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
+    return { eventStore, isShared: false, isReachable: () => true };
+  }
+  let isReachable = true;
+  const eventStore = openEventStoreDbEventStore({
+    connectionString: setting,
+    onReachable: (reachable, fault) => {
+      isReachable = reachable;
+      if (reachable) logger.info('the event store is reached again');
+      else logger.error({ err: fault }, 'the event store cannot be reached');
+    },
+    onInterruption: (fault) => logger.warn({ err: fault }, 'a subscription was interrupted, and is resumed'),
+  });
+  return { eventStore, isShared: true, isReachable: () => isReachable };
+}
+
+/** Does not give up: without its event store a node can do nothing, and with it, it can go on. */
+async function onceReached<Result>(logger: Logger, action: () => Promise<Result>): Promise<Result> {
+  return pRetry(action, {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 500,
+    maxTimeout: 5000,
+    shouldRetry: ({ error }) => error instanceof EventStoreUnavailableError,
+    onFailedAttempt: ({ error }) => logger.warn({ err: error }, 'waiting for the event store'),
+  });
 }
 
 async function listen(server: FastifyInstance, { host, port }: ServiceConfig): Promise<string> {

@@ -11,12 +11,13 @@ import type { AccessDirectory } from './authorization.ts';
 import { Authorizer } from './authorization.ts';
 import { errorBodyOf, toKeyturnError } from './error-response.ts';
 import { type EventStreamDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
-import { healthRoutes } from './health-routes.ts';
+import { healthRoutes, type Readiness } from './health-routes.ts';
 import { type MachineKeyMethodsOptions, machineKeyMethods } from './management/machine-key-methods.ts';
 import { type ManagementDependencies, managementMethods } from './management/management-methods.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import type { OAuthDependencies } from './oauth/dependencies.ts';
 import { oauthRoutes } from './oauth/oauth-routes.ts';
+import { type ReadPosition, readPosition } from './read-position.ts';
 import { serveOverRest } from './rest/rest-routes.ts';
 import { serveMethod } from './rpc/served-method.ts';
 
@@ -25,8 +26,9 @@ export interface ServerDependencies {
   readonly oauth: OAuthDependencies;
   readonly access: AccessDirectory;
   readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
-  /** Until it is true, all but the health routes answer 503. */
-  readonly isReady: () => boolean;
+  /** Until it is ready, all but the health routes answer 503. */
+  readonly readiness: () => Readiness;
+  readonly position: ReadPosition;
   readonly logger: FastifyBaseLogger;
 }
 
@@ -39,7 +41,7 @@ const longestPathParameter = 4096;
 
 /** The HTTP server with all its routes, not listening yet. */
 export function createServer(dependencies: ServerDependencies): FastifyInstance {
-  const { management, oauth, access, eventStream, isReady, logger } = dependencies;
+  const { management, oauth, access, eventStream, readiness, position, logger } = dependencies;
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -64,11 +66,12 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
   app.addHook('onResponse', logRequest);
 
   const completion = methodNotAllowed(app);
-  app.register(healthRoutes, { isReady });
+  app.register(healthRoutes, { readiness });
   app.register(async (serving) => {
     serving.addHook('onRequest', async () => {
-      if (!isReady()) throw new KeyturnError('NOT_READY');
+      if (!readiness().isReady) throw new KeyturnError('NOT_READY');
     });
+    readPosition(serving, position);
     const authorizer = new Authorizer(oauth.accessTokens, access);
     serving.register(oauthRoutes, oauth);
     serving.register(eventStreamRoutes, { ...eventStream, authorizer });

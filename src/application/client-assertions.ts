@@ -5,6 +5,7 @@ import { clientAssertion } from '../domain/aggregates.ts';
 import { WrongExpectedRevisionError } from '../eventstore/errors.ts';
 import type { AuthenticatedClient, AuthenticationRequest, ClientAccount } from './client-authentication.ts';
 import type { Clock, CommandHandler } from './command-handler.ts';
+import type { IsStillValid } from './credential-check.ts';
 
 /** JWS algorithms that assertions may be signed with, asymmetric ones only, by what a key says of itself. */
 const algorithmsOfKey: Readonly<Record<string, readonly string[]>> = {
@@ -43,6 +44,7 @@ export interface ClientAssertionsOptions {
   readonly directory: MachineKeyLookup;
   readonly commands: CommandHandler;
   readonly clock: Clock;
+  readonly isStillValid: IsStillValid;
 }
 
 /** Verifies the assertions (RFC 7523 section 3) that machine users sign with their keys. */
@@ -72,8 +74,9 @@ export class ClientAssertions {
     const speaksForItself =
       payload?.iss === payload?.sub && [account.userId, account.userName].includes(payload?.sub ?? '');
     if (payload === undefined || !speaksForItself) return undefined;
-    if (!(await this.#isFirstUse(payload, account, keyId, request))) return undefined;
-    return { ...account, credential: { kind: 'key', id: keyId } };
+    const client = { ...account, credential: { kind: 'key', id: keyId } } as const;
+    if (!(await this.#options.isStillValid(client))) return undefined;
+    return (await this.#isFirstUse(payload, account, keyId, request)) ? client : undefined;
   }
 
   async #verify(assertion: string, pem: string, rules: AssertionRules): Promise<JWTPayload | undefined> {

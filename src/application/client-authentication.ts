@@ -4,6 +4,7 @@ import { secretIdOf } from '../domain/machine-secret.ts';
 import type { AccessTokenType } from '../domain/machine-user/events.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { CommandHandler } from './command-handler.ts';
+import type { IsStillValid } from './credential-check.ts';
 import type { SecretHasher } from './secret-hasher.ts';
 import { VerifiedSecrets } from './verified-secrets.ts';
 
@@ -40,6 +41,7 @@ export interface ClientAuthenticatorOptions {
   readonly directory: ClientDirectory;
   readonly hasher: SecretHasher;
   readonly commands: CommandHandler;
+  readonly isStillValid: IsStillValid;
   /** Told of a rehash that failed. The authentication has succeeded all the same. */
   readonly onRehashFailure: (error: unknown) => void;
 }
@@ -76,8 +78,10 @@ export class ClientAuthenticator {
       return undefined;
     }
     const client = { ...account, credential: { kind: 'secret', id: secretId } } as const;
-    if (this.#verified.isVerified(secretId, secret, hashedSecret)) return client;
-    if (!(await this.#options.hasher.verify(secret, hashedSecret))) return undefined;
+    const isVerified = this.#verified.isVerified(secretId, secret, hashedSecret);
+    if (!isVerified && !(await this.#options.hasher.verify(secret, hashedSecret))) return undefined;
+    if (!(await this.#options.isStillValid(client))) return undefined;
+    if (isVerified) return client;
     this.#verified.remember(secretId, secret, hashedSecret);
     if (this.#options.hasher.isOutdated(hashedSecret)) {
       this.#rehash(client, secret, hashedSecret, request);

@@ -6,6 +6,15 @@ export class WrongMasterKeyError extends Error {
   override readonly name = 'WrongMasterKeyError';
 }
 
+/** The nodes of an instance need one and the same master key, and none was given. */
+export class MissingMasterKeyError extends Error {
+  override readonly name = 'MissingMasterKeyError';
+
+  constructor() {
+    super('KEYTURN_MASTER_KEY (--master-key) is required with EventStoreDB: all nodes need the same one');
+  }
+}
+
 export interface Decrypted {
   readonly plaintext: Uint8Array;
   /** It was encrypted under a previous master key: time to encrypt it anew. */

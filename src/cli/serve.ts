@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
 import { pino } from 'pino';
-import { WrongMasterKeyError } from '../application/master-keys.ts';
+import { MissingMasterKeyError, WrongMasterKeyError } from '../application/master-keys.ts';
 import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
@@ -50,7 +50,12 @@ export async function serve(settings: ServeSettings): Promise<void> {
   });
 }
 
-const expectedErrors = [EventStoreUnusableError, WrongMasterKeyError, InvalidMasterKeyError];
+const expectedErrors = [
+  EventStoreUnusableError,
+  WrongMasterKeyError,
+  MissingMasterKeyError,
+  InvalidMasterKeyError,
+];
 
 /** What a person can mend; undefined for everything else, which deserves its stack trace. */
 function reasonNotToStart(error: unknown): string | undefined {

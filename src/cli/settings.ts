@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { credentialChecks } from '../application/credential-check.ts';
 import { parseMasterKey } from '../data-directory.ts';
 import { longestTokenLifetime, signingAlgorithms } from '../domain/instance/signing-keys.ts';
 
@@ -15,6 +16,12 @@ export const serveOptions = {
   dataDir: new Option('--data-dir <path>', 'folder of the event log, the read model and the keys')
     .env('KEYTURN_DATA_DIR')
     .default('./data'),
+  eventStore: new Option(
+    '--event-store <store>',
+    'sqlite (in the data directory), or the connection string of an EventStoreDB or KurrentDB',
+  )
+    .env('KEYTURN_EVENTSTORE')
+    .default('sqlite'),
   externalUrl: new Option(
     '--external-url <url>',
     'where clients reach the service: the issuer of its tokens (default: "http://localhost:<port>")',
@@ -23,7 +30,7 @@ export const serveOptions = {
     .argParser(parseExternalUrl),
   masterKey: new Option(
     '--master-key <base64>',
-    '32 bytes that encrypt the signing keys (default: master.key in the data directory, made on the first start)',
+    '32 bytes that encrypt the signing keys (default: master.key in the data directory, made on the first start); required with EventStoreDB',
   ).env('KEYTURN_MASTER_KEY'),
   bcryptCost: new Option(
     '--bcrypt-cost <number>',
@@ -32,6 +39,13 @@ export const serveOptions = {
     .env('KEYTURN_BCRYPT_COST')
     .default(4)
     .argParser(integerBetween(4, 31)),
+  credentialCheck: new Option(
+    '--credential-check <mode>',
+    'strict: the event store is asked before a secret or key is accepted',
+  )
+    .env('KEYTURN_CREDENTIAL_CHECK')
+    .default('read-model' as const)
+    .choices(credentialChecks),
   accessTokenLifetime: new Option('--access-token-lifetime <seconds>', 'how long access tokens live')
     .env('KEYTURN_ACCESS_TOKEN_LIFETIME')
     .default(3600)

@@ -73,6 +73,21 @@ export const errorTable = {
     id: 'KEYTURN-Behind',
     text: 'The change is stored, but the read model has not caught up with it yet',
   },
+  EVENT_STORE_UNAVAILABLE: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-StoreUnavailable',
+    text: 'The event store cannot be reached, so it is not known whether a change was stored, try again',
+  },
+  POSITION_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-Position',
+    text: 'The header x-keyturn-position is not a position',
+  },
+  POSITION_NOT_REACHED: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-PositionAhead',
+    text: 'This node has not yet seen the position in x-keyturn-position, try again',
+  },
 
   USER_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'QUERY-Dfbg2', text: 'User could not be found' },
   USER_ALREADY_EXISTS: {

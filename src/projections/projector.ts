@@ -40,6 +40,11 @@ export class Projector {
     this.#running ??= this.#run().catch((error) => this.#fail(error));
   }
 
+  /** How far the read model has come. */
+  get position(): bigint {
+    return this.#position;
+  }
+
   /** The read model has shown all of the log once, and the projector has not failed since. */
   get isReady(): boolean {
     return this.#isCaughtUp && this.#failure === undefined;

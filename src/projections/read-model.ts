@@ -59,13 +59,23 @@ export class ReadModel {
    *   version or from another log than `eventStore`
    */
   static async open(file: string, eventStore: EventStore): Promise<ReadModel> {
-    const current = openCurrent(file);
-    if (current !== undefined) {
-      const readModel = new ReadModel(current);
-      if (await isBuiltFrom(eventStore, readModel.checkpoint())) return readModel;
-      readModel.close();
-    }
-    return new ReadModel(createAnew(file));
+    const readModel = ReadModel.openFile(file);
+    await readModel.checkLog(eventStore);
+    return readModel;
+  }
+
+  /**
+   * As `open`, of which log the file was built is not looked at: `checkLog` has to follow before anything is applied.
+   *
+   * @param file made, with mode 0600, when it does not exist; made anew when it is damaged or of another version
+   */
+  static openFile(file: string): ReadModel {
+    return new ReadModel(openCurrent(file) ?? createAnew(file));
+  }
+
+  /** Empties the read model when it was built from another log than `eventStore`. */
+  async checkLog(eventStore: EventStore): Promise<void> {
+    if (!(await isBuiltFrom(eventStore, this.checkpoint()))) makeTables(this.#session.db);
   }
 
   /** Undefined while the read model is empty. */
@@ -133,8 +143,16 @@ function createAnew(file: string): DatabaseSync {
   for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(file + suffix, { force: true });
   closeSync(openSync(file, 'wx', 0o600));
   const db = configured(new DatabaseSync(file));
+  makeTables(db);
+  return db;
+}
+
+/** In place of all that there are. */
+function makeTables(db: DatabaseSync): void {
+  const existing = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
   db.exec(`
     BEGIN;
+    ${existing.map(({ name }) => `DROP TABLE "${name}";`).join('')}
     ${projections.map((projection) => projection.tables).join('')}
     CREATE TABLE checkpoint (
       one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -146,7 +164,6 @@ function createAnew(file: string): DatabaseSync {
     PRAGMA user_version = ${readModelVersion};
     COMMIT;
   `);
-  return db;
 }
 
 /** What a crash of the machine takes from this file is read from the log again: no need to wait for the disk. */

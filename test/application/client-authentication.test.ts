@@ -22,6 +22,7 @@ async function authentication(cost = 4) {
   const authenticator = new ClientAuthenticator({
     hasher,
     commands,
+    isStillValid: async () => true,
     onRehashFailure: (error) => {
       throw error;
     },

@@ -16,6 +16,8 @@ async function setUp(store: EventStore, saved: AdminCredentials[]): Promise<bool
     masterKeys,
     signingAlgorithm: 'ES256',
     saveAdminCredentials: async (credentials) => void saved.push(credentials),
+    discardAdminCredentials: () => void saved.pop(),
+    patience: 0,
   });
 }
 

@@ -83,7 +83,10 @@ test('a deleted read model is built anew by the next start', async () => {
 test('probes tell that it runs and that it serves', async () => {
   const { url } = await serveKeyturn(temporaryFolder());
   expect(await (await fetch(`${url}/debug/healthz`)).json()).toEqual({ status: 'ok' });
-  expect(await (await fetch(`${url}/debug/ready`)).json()).toEqual({ status: 'ready' });
+  expect(await (await fetch(`${url}/debug/ready`)).json()).toEqual({
+    status: 'ready',
+    eventStore: 'reachable',
+  });
 });
 
 test('a port in use is named', async () => {
@@ -132,6 +135,12 @@ describe('settings', () => {
     [{ KEYTURN_EXTERNAL_URL: 'ftp://x' }, 'It must be an http or https URL.'],
     [{ KEYTURN_EXTERNAL_URL: 'https://x?y=z' }, 'It must have no query, no fragment and no credentials.'],
     [{ KEYTURN_MASTER_KEY: 'c2hvcnQ=' }, 'It must be 32 bytes in base64.'],
+    [{ KEYTURN_EVENTSTORE: 'mysql://db' }, 'not usable: it begins with esdb://'],
+    [{ KEYTURN_EVENTSTORE: 'esdb://127.0.0.1:1?tls=false' }, 'KEYTURN_MASTER_KEY (--master-key) is required'],
+    [
+      { KEYTURN_CREDENTIAL_CHECK: 'maybe' },
+      "'KEYTURN_CREDENTIAL_CHECK' is invalid. Allowed choices are read",
+    ],
   ])('%j are refused by name before anything is written', async (environment, message) => {
     const folder = temporaryFolder();
     const { status, stderr } = await runKeyturn(['serve'], folder, environment as Record<string, string>);
@@ -139,9 +148,15 @@ describe('settings', () => {
     expect(() => readFileSync(join(folder, 'data/events.db'))).toThrow('ENOENT');
   });
 
-  it('never print a master key that is wrong', async () => {
-    const { stderr } = await runKeyturn(['serve'], temporaryFolder(), { KEYTURN_MASTER_KEY: 'c2hvcnQ=' });
-    expect(stderr).not.toContain('c2hvcnQ=');
+  it('never print a master key or a connection string that is wrong', async () => {
+    const { stdout, stderr } = await runKeyturn(['serve'], temporaryFolder(), {
+      KEYTURN_MASTER_KEY: 'c2hvcnQ=',
+    });
+    expect(stdout + stderr).not.toContain('c2hvcnQ=');
+    const other = await runKeyturn(['serve'], temporaryFolder(), {
+      KEYTURN_EVENTSTORE: 'esdb://admin:hush@node?tlsVerifyCert=false&x=y',
+    });
+    expect(other.stdout + other.stderr).not.toContain('hush');
   });
 
   it('come from flags before the environment, and from the environment before .env', async () => {

@@ -6,16 +6,19 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 export const managementScope = 'openid urn:zitadel:iam:org:project:id:zitadel:aud';
 
+export interface Admin {
+  readonly organizationId: string;
+  readonly userId: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
 export interface RunningService {
   readonly service: Service;
   readonly url: string;
   readonly dataDir: string;
-  readonly admin: {
-    readonly organizationId: string;
-    readonly userId: string;
-    readonly clientId: string;
-    readonly clientSecret: string;
-  };
+  /** The credentials that this service has saved when it set the instance up. */
+  readonly admin: Admin;
   /** All that was logged so far. */
   log(): string;
 }
@@ -32,8 +35,15 @@ export async function runningService(
     { logger, ...options },
   );
   onTestFinished(() => service.close());
-  const admin = JSON.parse(readFileSync(service.adminCredentialsFile, 'utf8')) as RunningService['admin'];
-  return { service, url: service.url, dataDir, admin, log: () => lines.join('') };
+  return {
+    service,
+    url: service.url,
+    dataDir,
+    get admin(): Admin {
+      return JSON.parse(readFileSync(service.adminCredentialsFile, 'utf8'));
+    },
+    log: () => lines.join(''),
+  };
 }
 
 export interface Answer {

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { KeyturnError } from '../../domain/errors.ts';
+import { knownErrorOf } from '../error-response.ts';
 
 /**
  * Error codes that the OAuth endpoints answer with: RFC 6749 section 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1;
@@ -59,9 +59,12 @@ function challengeOf({ code, message }: OAuthError, request: FastifyRequest): st
 
 function toOAuthError(error: FastifyError | Error, request: FastifyRequest): OAuthError {
   if (error instanceof OAuthError) return error;
-  if (error instanceof KeyturnError && error.grpcCode === 'UNAVAILABLE') {
-    return new OAuthError('temporarily_unavailable', error.text);
+  const known = knownErrorOf(error);
+  if (known?.grpcCode === 'UNAVAILABLE') {
+    request.log.error({ err: known.cause ?? known }, known.message);
+    return new OAuthError('temporarily_unavailable', known.text);
   }
+  if (known?.code === 'POSITION_INVALID') return new OAuthError('invalid_request', known.text);
   if ('code' in error && error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new OAuthError('invalid_request', 'the body must be application/x-www-form-urlencoded');
   }

@@ -1,0 +1,24 @@
+import { machineUser } from '../domain/aggregates.ts';
+import { exists } from '../domain/machine-user/state.ts';
+import type { AuthenticatedClient } from './client-authentication.ts';
+import type { CommandHandler } from './command-handler.ts';
+
+/** How a secret or key is checked that the read model accepts. */
+export const credentialChecks = ['read-model', 'strict'] as const;
+export type CredentialCheck = (typeof credentialChecks)[number];
+
+/** The last word on a client whose secret or key is right: whether it still counts. */
+export type IsStillValid = (client: AuthenticatedClient) => Promise<boolean>;
+
+/**
+ * `strict` looks at the machine user's stream, so that what another node has changed counts at once, for one read of the
+ * event store each time. `read-model` asks nobody: the read model has just been asked.
+ */
+export function credentialCheck(check: CredentialCheck, commands: CommandHandler): IsStillValid {
+  if (check === 'read-model') return async () => true;
+  return async ({ userId, credential: { kind, id } }) => {
+    const { state } = await commands.load(machineUser, userId);
+    if (!exists(state) || state.status !== 'active') return false;
+    return kind === 'key' ? state.keyIds.includes(id) : state.secrets.some(({ secretId }) => secretId === id);
+  };
+}
