@@ -7,5 +7,6 @@ export default defineConfig({
     // Tests start servers and processes of their own: wide enough that a busy machine does not fail them.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 20_000 } },
   },
 });

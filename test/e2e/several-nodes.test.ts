@@ -204,7 +204,7 @@ describe('an event store that is down', () => {
     const starting = startNode(server, { port });
     const ready = async () => answerOf(await fetch(`http://127.0.0.1:${port}/debug/ready`));
     await expect
-      .poll(() => ready().catch(() => undefined), { timeout: 20_000 })
+      .poll(() => ready().catch(() => undefined))
       .toMatchObject({
         status: 503,
         body: { status: 'not ready', reason: 'waiting for the event store', eventStore: 'unreachable' },
