@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pRetry from 'p-retry';
 import type { Logger } from 'pino';
+import type { TlsCredentials } from './api/listener.ts';
 import { oauthPaths } from './api/oauth/metadata.ts';
 import { createServer } from './api/server.ts';
 import { AccessTokens } from './application/access-tokens.ts';
@@ -9,12 +10,15 @@ import { ClientAssertions } from './application/client-assertions.ts';
 import { ClientAuthenticator } from './application/client-authentication.ts';
 import { CommandHandler } from './application/command-handler.ts';
 import { type CredentialCheck, credentialCheck } from './application/credential-check.ts';
+import { EventLog } from './application/event-log.ts';
 import { IdTokens } from './application/id-tokens.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { MachineKeys } from './application/machine-keys.ts';
 import { MachineUsers } from './application/machine-users.ts';
 import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts';
+import { Members } from './application/members.ts';
 import { OpaqueAccessTokens } from './application/opaque-access-tokens.ts';
+import { Organizations } from './application/organizations.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
 import { SigningKeyRing } from './application/signing-key-ring.ts';
 import { DataDirectory } from './data-directory.ts';
@@ -24,6 +28,7 @@ import type { EventStore } from './eventstore/event-store.ts';
 import { openEventStoreDbEventStore } from './eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { headOf } from './eventstore/head.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
+import { version } from './package-version.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
@@ -35,7 +40,7 @@ export interface ServiceConfig {
   readonly dataDir: string;
   /** `sqlite`, or the connection string of an EventStoreDB. Default: `sqlite`, in the data directory. */
   readonly eventStore?: string | undefined;
-  /** Where clients reach the service: the issuer of its tokens. Default: `http://localhost:<port>`. */
+  /** Where clients reach the service: the issuer of its tokens. Default: `http(s)://localhost:<port>`. */
   readonly externalUrl?: string | undefined;
   /** 32 bytes. Default: the one in the data directory, made on the first start. Required with EventStoreDB. */
   readonly masterKey?: Uint8Array | undefined;
@@ -54,6 +59,8 @@ export interface ServiceConfig {
   readonly heartbeatInterval?: number | undefined;
   /** In milliseconds: how long a reader of an event stream may hold it up before it is dropped. Default: 30 seconds. */
   readonly slowReaderLimit?: number | undefined;
+  /** With it the port speaks TLS only. */
+  readonly tls?: TlsCredentials | undefined;
 }
 
 /** In milliseconds: how long another node may take to set the instance up. */
@@ -134,6 +141,7 @@ async function start(
   const projector = new Projector({
     eventStore,
     readModel,
+    clock,
     onProgress: ({ position }) => {
       if (!projector.isReady) onCatchUp?.({ position, head });
     },
@@ -183,7 +191,16 @@ async function start(
 
   let waitingFor: string | undefined = 'the event store';
   const server = createServer({
-    management: { machineUsers, machineKeys: new MachineKeys(commands), directory },
+    services: {
+      machineUsers,
+      machineKeys: new MachineKeys(commands),
+      members: new Members(commands),
+      organizations: new Organizations(commands, directory),
+      eventLog: new EventLog(eventStore, directory),
+      directory,
+      progress: () => projector.progress,
+      instanceDomain: () => new URL(issuer).hostname,
+    },
     oauth: {
       issuer: () => issuer,
       authenticator,
@@ -193,7 +210,6 @@ async function start(
       keyRing,
       directory,
     },
-    access: directory,
     eventStream: {
       feed,
       streamsPerUser: config.eventStreamsPerUser ?? defaultStreamsPerUser,
@@ -210,10 +226,15 @@ async function start(
       waitFor: (position) => projector.waitFor(position),
     },
     logger,
+    tls: config.tls,
+    version,
   });
   onRelease(() => server.close());
   const url = await listen(server, config);
-  if (issuer === '') issuer = `http://localhost:${new URL(url).port}`;
+  if (issuer === '') {
+    const { protocol, port } = new URL(url);
+    issuer = `${protocol}//localhost:${port}`;
+  }
 
   await onceReached(logger, () => readModel.checkLog(eventStore));
   head = await onceReached(logger, () => headOf(eventStore));
@@ -294,9 +315,9 @@ async function onceReached<Result>(logger: Logger, action: () => Promise<Result>
   });
 }
 
-async function listen(server: FastifyInstance, { host, port }: ServiceConfig): Promise<string> {
+async function listen(server: FastifyInstance, { host, port, tls }: ServiceConfig): Promise<string> {
   await server.listen({ host, port });
   const { port: boundPort } = server.server.address() as AddressInfo;
   const name = host.includes(':') ? `[${host}]` : host;
-  return `http://${name}:${boundPort}`;
+  return `${tls === undefined ? 'http' : 'https'}://${name}:${boundPort}`;
 }

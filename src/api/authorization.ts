@@ -1,6 +1,7 @@
 import type { AccessTokens } from '../application/access-tokens.ts';
 import { KeyturnError } from '../domain/errors.ts';
-import { isInstanceRole, permissionsOf } from '../domain/roles.ts';
+import { permissionsOf } from '../domain/roles.ts';
+import type { RpcService } from './rpc/method.ts';
 import type { RequiredPermission } from './rpc/method-options.ts';
 
 /** An authenticated user, and the organization that its request acts in. */
@@ -23,7 +24,9 @@ export interface AccessDirectory {
   managementProjectId(): string | undefined;
   organizationOfActiveUser(userId: string): string | undefined;
   organizationExists(organizationId: string): boolean;
+  /** With the roles that hold in the whole instance. */
   rolesOf(userId: string, organizationId: string): readonly string[];
+  rolesInInstance(userId: string): readonly string[];
 }
 
 /** Decides who may call what, with ZITADEL's order of checks and its answers. */
@@ -41,17 +44,35 @@ export class Authorizer {
    * @throws KeyturnError `AUTH_HEADER_MISSING`, `AUTH_HEADER_INVALID`, `TOKEN_INVALID`, `ORGANIZATION_UNKNOWN`,
    *   `MEMBERSHIP_NOT_FOUND`, `PERMISSION_MISSING`, in this order
    */
-  async authorize(required: RequiredPermission, credentials: Credentials): Promise<Caller | undefined> {
+  async authorize(
+    required: RequiredPermission,
+    credentials: Credentials,
+    scope: RpcService['scope'] = 'organization',
+  ): Promise<Caller | undefined> {
     if (required.kind === 'none') return undefined;
     const caller = await this.#authenticate(credentials);
-    if (required.kind === 'permission') this.#requirePermission(caller, required.permission);
+    if (required.kind === 'permission') {
+      const { userId, organizationId } = caller;
+      const roles = this.#directory.rolesOf(userId, organizationId);
+      const counting = scope === 'instance' ? this.#directory.rolesInInstance(userId) : roles;
+      requirePermission(roles, counting, required.permission);
+    }
     return caller;
   }
 
   /** Whether a role in the instance, and so in every organization, grants the permission. */
-  isAllowedEverywhere({ userId, organizationId }: Caller, permission: string): boolean {
-    const roles = this.#directory.rolesOf(userId, organizationId).filter(isInstanceRole);
-    return permissionsOf(roles).has(permission);
+  isAllowedEverywhere({ userId }: Caller, permission: string): boolean {
+    return permissionsOf(this.#directory.rolesInInstance(userId)).has(permission);
+  }
+
+  /**
+   * For methods that find out themselves which organization they act in.
+   *
+   * @throws KeyturnError `MEMBERSHIP_NOT_FOUND`, `PERMISSION_MISSING`
+   */
+  requirePermissionIn(organizationId: string, { userId }: Caller, permission: string): void {
+    const roles = this.#directory.rolesOf(userId, organizationId);
+    requirePermission(roles, roles, permission);
   }
 
   async #authenticate(credentials: Credentials): Promise<Caller> {
@@ -72,10 +93,10 @@ export class Authorizer {
     if (!this.#directory.organizationExists(organizationId)) throw new KeyturnError('ORGANIZATION_UNKNOWN');
     return { userId: claims.userId, homeOrganizationId, organizationId };
   }
+}
 
-  #requirePermission({ userId, organizationId }: Caller, permission: string): void {
-    const roles = this.#directory.rolesOf(userId, organizationId);
-    if (roles.length === 0) throw new KeyturnError('MEMBERSHIP_NOT_FOUND');
-    if (!permissionsOf(roles).has(permission)) throw new KeyturnError('PERMISSION_MISSING');
-  }
+/** @param counting those of the roles whose permissions count */
+function requirePermission(roles: readonly string[], counting: readonly string[], permission: string): void {
+  if (roles.length === 0) throw new KeyturnError('MEMBERSHIP_NOT_FOUND');
+  if (!permissionsOf(counting).has(permission)) throw new KeyturnError('PERMISSION_MISSING');
 }

@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, grpcCodes, KeyturnError } from '../domain/errors.ts';
 
 /** google.rpc.Status as JSON, the shape of every error of the management API. */
@@ -13,6 +13,29 @@ export function errorBodyOf(error: KeyturnError): ErrorBody {
   if (error.id === undefined) return body;
   const detail = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: error.id, message: error.text };
   return { ...body, details: [detail] };
+}
+
+/** Answers a request that no method could take, in the form of its protocol. */
+export function answerError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
+  const known = toKeyturnError(error, request);
+  if (known.grpcCode === 'UNAVAILABLE') reply.header('retry-after', '1');
+  if (request.headers['content-type']?.startsWith('application/grpc')) {
+    answerGrpcError(known, request.headers['content-type'], reply);
+    return;
+  }
+  if (known.grpcCode === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="keyturn"');
+  reply.code(known.httpStatus).send(errorBodyOf(known));
+}
+
+/** A gRPC answer without messages: the status stands in the headers ("Trailers-Only"). */
+function answerGrpcError(error: KeyturnError, contentType: string, reply: FastifyReply): void {
+  // A path that leads nowhere is a method that this server does not have.
+  const code = error.code === 'ROUTE_NOT_FOUND' ? grpcCodes.UNIMPLEMENTED : grpcCodes[error.grpcCode];
+  reply
+    .code(200)
+    .type(contentType)
+    .headers({ 'grpc-status': String(code), 'grpc-message': encodeURIComponent(error.message) })
+    .send();
 }
 
 /** Of errors of Fastify and of the event store, by their codes. */

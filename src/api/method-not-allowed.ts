@@ -12,6 +12,7 @@ const verbs = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export function methodNotAllowed(app: FastifyInstance): (completion: FastifyInstance) => Promise<void> {
   const paths = new Map<string, { readonly url: string; readonly methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {
+    if (isLeftAlone(url)) return;
     const shape = url.replaceAll(/:\w+/g, ':');
     const path = paths.get(shape) ?? { url, methods: new Set() };
     for (const one of [method].flat()) path.methods.add(one);
@@ -22,6 +23,7 @@ export function methodNotAllowed(app: FastifyInstance): (completion: FastifyInst
     for (const { url, methods } of [...paths.values()]) {
       const allow = [...methods].sort().join(', ');
       const others = verbs.filter((verb) => !methods.has(verb));
+      if (others.length === 0) continue;
       completion.route({
         method: others,
         url,
@@ -34,4 +36,9 @@ export function methodNotAllowed(app: FastifyInstance): (completion: FastifyInst
       });
     }
   };
+}
+
+/** The answer to preflight requests stands on every path; the pages of documents are another plugin's. */
+function isLeftAlone(url: string): boolean {
+  return url.includes('*') || url.startsWith('/docs');
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import cors from '@fastify/cors';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -7,49 +8,74 @@ import fastify, {
   LogController,
 } from 'fastify';
 import { KeyturnError } from '../domain/errors.ts';
-import type { AccessDirectory } from './authorization.ts';
+import { type AdminDependencies, adminService } from './admin/admin-service.ts';
 import { Authorizer } from './authorization.ts';
-import { errorBodyOf, toKeyturnError } from './error-response.ts';
+import { corsOptions } from './cross-origin.ts';
+import { answerError } from './error-response.ts';
 import { type EventStreamDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
 import { healthRoutes, type Readiness } from './health-routes.ts';
-import { type MachineKeyMethodsOptions, machineKeyMethods } from './management/machine-key-methods.ts';
-import { type ManagementDependencies, managementMethods } from './management/management-methods.ts';
+import { createListener, type TlsCredentials } from './listener.ts';
+import { type ManagementDependencies, managementService } from './management/management-service.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import type { OAuthDependencies } from './oauth/dependencies.ts';
 import { oauthRoutes } from './oauth/oauth-routes.ts';
+import { openapiRoutes } from './openapi/openapi-routes.ts';
 import { type ReadPosition, readPosition } from './read-position.ts';
-import { serveOverRest } from './rest/rest-routes.ts';
-import { serveMethod } from './rpc/served-method.ts';
+import { restRoutes } from './rest/rest-routes.ts';
+import { connectRoutes } from './rpc/connect-routes.ts';
+import { serveService } from './rpc/served-method.ts';
+import { type UserServiceDependencies, userService } from './user-v2/user-service.ts';
 
 export interface ServerDependencies {
-  readonly management: ManagementDependencies & MachineKeyMethodsOptions;
+  readonly services: ManagementDependencies & AdminDependencies & Omit<UserServiceDependencies, 'authorizer'>;
   readonly oauth: OAuthDependencies;
-  readonly access: AccessDirectory;
   readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
   /** Until it is ready, all but the health routes answer 503. */
   readonly readiness: () => Readiness;
   readonly position: ReadPosition;
   readonly logger: FastifyBaseLogger;
+  /** With it the port speaks TLS only. */
+  readonly tls?: TlsCredentials | undefined;
+  /** Of Keyturn. */
+  readonly version: string;
 }
 
-/** In bytes: far more than any request of the management API needs. */
-const bodyLimit = 256 * 1024;
-/** In milliseconds: how long a request may take to arrive. */
-const requestTimeout = 30_000;
-/** In characters: longer than any id that field rules allow, so that those answer. */
-const longestPathParameter = 4096;
+/** What a request may cost. `docs/operations.md` lists the same. */
+export const limits = {
+  /** Of a request's body, or of a gRPC message after it is decompressed, in bytes: far more than any method needs. */
+  bodyBytes: 256 * 1024,
+  /** How many headers a request may have. */
+  headers: 100,
+  /** In milliseconds: how long a request may take to arrive. */
+  arrival: 30_000,
+  /** In milliseconds: how long a request is worked on. A client's own deadline may be shorter. */
+  handling: 30_000,
+  /** In milliseconds: how long a connection without a request is kept. */
+  idle: 72_000,
+  /** How many requests one HTTP/2 connection may have under way. */
+  concurrentStreams: 100,
+  /** In characters: longer than any id that field rules allow, so that those answer. */
+  pathParameter: 4096,
+} as const;
 
 /** The HTTP server with all its routes, not listening yet. */
 export function createServer(dependencies: ServerDependencies): FastifyInstance {
-  const { management, oauth, access, eventStream, readiness, position, logger } = dependencies;
+  const { services, oauth, eventStream, readiness, position, logger, tls, version } = dependencies;
+  const isReady = () => readiness().isReady;
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    serverFactory: (handler) =>
+      createListener(handler, {
+        tls,
+        requestTimeout: limits.arrival,
+        idleTimeout: limits.idle,
+        maxConcurrentStreams: limits.concurrentStreams,
+      }),
     genReqId: () => randomUUID(),
-    bodyLimit,
-    requestTimeout,
+    bodyLimit: limits.bodyBytes,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: longestPathParameter },
+    routerOptions: { maxParamLength: limits.pathParameter },
     frameworkErrors: answerError,
   });
   app.setErrorHandler(answerError);
@@ -62,35 +88,38 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       'x-content-type-options': 'nosniff',
       'cache-control': 'no-store',
     });
+    if (request.raw.rawHeaders.length / 2 > limits.headers) throw new KeyturnError('HEADERS_TOO_MANY');
   });
   app.addHook('onResponse', logRequest);
 
   const completion = methodNotAllowed(app);
+  app.register(cors, corsOptions);
   app.register(healthRoutes, { readiness });
   app.register(async (serving) => {
     serving.addHook('onRequest', async () => {
-      if (!readiness().isReady) throw new KeyturnError('NOT_READY');
+      if (!isReady()) throw new KeyturnError('NOT_READY');
     });
     readPosition(serving, position);
-    const authorizer = new Authorizer(oauth.accessTokens, access);
+    const authorizer = new Authorizer(oauth.accessTokens, services.directory);
     serving.register(oauthRoutes, oauth);
     serving.register(eventStreamRoutes, { ...eventStream, authorizer });
-    serving.register(async (rest) => {
-      const methods = [...managementMethods(management), ...machineKeyMethods(management)].map((method) =>
-        serveMethod(method, authorizer),
-      );
-      serveOverRest(rest, '/management/v1', methods);
+    const served = [
+      managementService(services),
+      adminService(services),
+      userService({ ...services, authorizer }),
+    ].map((service) => serveService(service, authorizer));
+    serving.register(restRoutes, { services: served, timeLimit: limits.handling });
+    serving.register(connectRoutes, {
+      services: served,
+      isReady,
+      position: position.current,
+      maxMessageBytes: limits.bodyBytes,
+      maxDeadline: limits.handling,
     });
+    serving.register(openapiRoutes, { services: served, issuer: oauth.issuer, version });
   });
   app.register(completion);
   return app;
-}
-
-function answerError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  const known = toKeyturnError(error, request);
-  if (known.grpcCode === 'UNAVAILABLE') reply.header('retry-after', '1');
-  if (known.grpcCode === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="keyturn"');
-  reply.code(known.httpStatus).send(errorBodyOf(known));
 }
 
 /** One line for each request. Without the query, where a careless client may have put a secret. */

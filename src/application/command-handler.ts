@@ -24,6 +24,8 @@ export interface CommandContext {
   readonly correlationId: string;
   /** The message that directly caused the command: a request's id, or an event's. */
   readonly causationId: string;
+  /** Ends the command as long as it is not stored. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Loaded<State> {
@@ -132,6 +134,7 @@ export class CommandHandler {
     const eventIds = new EventIds();
     const attempt = async () => {
       const loaded = await this.load(aggregate, id);
+      context.signal?.throwIfAborted();
       if (expectedRevision !== undefined && loaded.revision !== expectedRevision) {
         throw new WrongExpectedRevisionError(stream, expectedRevision, loaded.revision);
       }

@@ -1,16 +1,14 @@
 #!/usr/bin/env node
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { loadEnvFile } from 'node:process';
 import { Command } from '@commander-js/extra-typings';
+import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
 import { demo } from './demo.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
 if (existsSync('.env')) loadEnvFile('.env');
-
-const packageFile = new URL('../../package.json', import.meta.url);
-const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
 
 const program = new Command('keyturn')
   .description('Issues, rotates and audits the client secrets of machine users.')
@@ -31,6 +29,8 @@ program
   .addOption(serveOptions.idTokenLifetime)
   .addOption(serveOptions.signingAlgorithm)
   .addOption(serveOptions.eventStreamsPerUser)
+  .addOption(serveOptions.tlsCert)
+  .addOption(serveOptions.tlsKey)
   .addOption(serveOptions.logLevel)
   .addHelpText(
     'after',

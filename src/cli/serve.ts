@@ -6,10 +6,12 @@ import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
 import { rebuildProgress } from './rebuild-progress.ts';
-import { InvalidMasterKeyError, masterKeyOf } from './settings.ts';
+import { InvalidSettingError, masterKeyOf, tlsCredentialsOf } from './settings.ts';
 
-export interface ServeSettings extends Omit<ServiceConfig, 'masterKey'> {
+export interface ServeSettings extends Omit<ServiceConfig, 'masterKey' | 'tls'> {
   readonly masterKey?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
   readonly logLevel: string;
 }
 
@@ -25,7 +27,12 @@ export async function serve(settings: ServeSettings): Promise<void> {
   let service: Service;
   try {
     service = await startService(
-      { ...settings, dataDir: resolve(settings.dataDir), masterKey: masterKeyOf(settings.masterKey) },
+      {
+        ...settings,
+        dataDir: resolve(settings.dataDir),
+        masterKey: masterKeyOf(settings.masterKey),
+        tls: tlsCredentialsOf(settings.tlsCert, settings.tlsKey),
+      },
       { logger, ...(progress && { onCatchUp: progress.update }) },
     );
   } catch (error) {
@@ -54,7 +61,7 @@ const expectedErrors = [
   EventStoreUnusableError,
   WrongMasterKeyError,
   MissingMasterKeyError,
-  InvalidMasterKeyError,
+  InvalidSettingError,
 ];
 
 /** What a person can mend; undefined for everything else, which deserves its stack trace. */

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import type { TlsCredentials } from '../api/listener.ts';
 import { credentialChecks } from '../application/credential-check.ts';
 import { parseMasterKey } from '../data-directory.ts';
 import { longestTokenLifetime, signingAlgorithms } from '../domain/instance/signing-keys.ts';
@@ -65,6 +68,11 @@ export const serveOptions = {
     .env('KEYTURN_EVENT_STREAMS_PER_USER')
     .default(10)
     .argParser(integerBetween(0, 10_000)),
+  tlsCert: new Option(
+    '--tls-cert <file>',
+    'PEM file of a certificate chain: with it the port speaks TLS only',
+  ).env('KEYTURN_TLS_CERT'),
+  tlsKey: new Option('--tls-key <file>', "PEM file of the certificate's private key").env('KEYTURN_TLS_KEY'),
   logLevel: new Option('--log-level <level>', 'least severe level that is logged')
     .env('KEYTURN_LOG_LEVEL')
     .default('info' as const)
@@ -91,18 +99,52 @@ function parseExternalUrl(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-export class InvalidMasterKeyError extends Error {
-  override readonly name = 'InvalidMasterKeyError';
+/** A setting cannot be used. The message names it, and never shows a secret. */
+export class InvalidSettingError extends Error {
+  override readonly name = 'InvalidSettingError';
 }
 
-/** Not an `argParser`: the message of a refused value would show it. Throws {@link InvalidMasterKeyError}. */
+/** Not an `argParser`: the message of a refused value would show it. Throws {@link InvalidSettingError}. */
 export function masterKeyOf(setting: string | undefined): Uint8Array | undefined {
   if (setting === undefined) return undefined;
   const key = parseMasterKey(setting);
   if (key === undefined) {
-    throw new InvalidMasterKeyError(
+    throw new InvalidSettingError(
       'KEYTURN_MASTER_KEY (--master-key) is invalid. It must be 32 bytes in base64.',
     );
   }
   return key;
+}
+
+/**
+ * What TLS is spoken with; undefined where neither file is set.
+ *
+ * @throws InvalidSettingError only one is set, a file cannot be read, or the two do not belong together
+ */
+export function tlsCredentialsOf(
+  certFile: string | undefined,
+  keyFile: string | undefined,
+): TlsCredentials | undefined {
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  if (certFile === undefined || keyFile === undefined) {
+    throw new InvalidSettingError('KEYTURN_TLS_CERT and KEYTURN_TLS_KEY belong together: set both or none.');
+  }
+  const cert = readPem('KEYTURN_TLS_CERT', certFile);
+  const key = readPem('KEYTURN_TLS_KEY', keyFile);
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvalidSettingError(`KEYTURN_TLS_CERT and KEYTURN_TLS_KEY cannot be used: ${reason}`);
+  }
+  return { cert, key };
+}
+
+function readPem(setting: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvalidSettingError(`${setting} cannot be read: ${reason}`);
+  }
 }

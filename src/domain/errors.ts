@@ -1,11 +1,14 @@
 /** Status codes of gRPC that Keyturn answers with (google.rpc.Code). */
 export const grpcCodes = {
+  CANCELLED: 1,
   INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,
   ALREADY_EXISTS: 6,
   PERMISSION_DENIED: 7,
   RESOURCE_EXHAUSTED: 8,
   FAILED_PRECONDITION: 9,
+  ABORTED: 10,
   UNIMPLEMENTED: 12,
   INTERNAL: 13,
   UNAVAILABLE: 14,
@@ -16,12 +19,15 @@ export type GrpcCode = keyof typeof grpcCodes;
 
 /** How each gRPC code is answered over HTTP, as ZITADEL's gateway does (FAILED_PRECONDITION is 400, not 412). */
 const httpStatusOfGrpcCode: Record<GrpcCode, number> = {
+  CANCELLED: 499,
   INVALID_ARGUMENT: 400,
+  DEADLINE_EXCEEDED: 504,
   NOT_FOUND: 404,
   ALREADY_EXISTS: 409,
   PERMISSION_DENIED: 403,
   RESOURCE_EXHAUSTED: 429,
   FAILED_PRECONDITION: 400,
+  ABORTED: 409,
   UNIMPLEMENTED: 501,
   INTERNAL: 500,
   UNAVAILABLE: 503,
@@ -47,6 +53,7 @@ export const errorTable = {
   PERMISSION_MISSING: { grpc: 'PERMISSION_DENIED', id: 'AUTH-5mWD2', text: 'No matching permissions found' },
 
   ROUTE_NOT_FOUND: { grpc: 'NOT_FOUND', text: 'Not Found' },
+  UNIMPLEMENTED: { grpc: 'UNIMPLEMENTED', text: 'not implemented' },
   METHOD_NOT_ALLOWED: { grpc: 'UNIMPLEMENTED', http: 405, text: 'Method Not Allowed' },
   URL_UNREADABLE: { grpc: 'INVALID_ARGUMENT', text: 'the URL is not readable' },
   REQUEST_UNREADABLE: { grpc: 'INVALID_ARGUMENT', text: 'the request is not readable' },
@@ -56,7 +63,21 @@ export const errorTable = {
     text: 'content type is not supported, send application/json',
   },
   REQUEST_TOO_LARGE: { grpc: 'RESOURCE_EXHAUSTED', http: 413, text: 'request body is too large' },
+  HEADERS_TOO_MANY: { grpc: 'RESOURCE_EXHAUSTED', http: 431, text: 'the request has too many headers' },
+  REQUEST_TIMEOUT: { grpc: 'DEADLINE_EXCEEDED', text: 'the request took too long' },
+  REQUEST_CANCELLED: { grpc: 'CANCELLED', text: 'the request was cancelled' },
   FIELD_INVALID: { grpc: 'INVALID_ARGUMENT', text: 'invalid field' },
+  IF_MATCH_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-IfMatch',
+    text: 'If-Match must be a sequence in quotes, such as "2"',
+  },
+  SEQUENCE_MISMATCH: {
+    grpc: 'ABORTED',
+    http: 412,
+    id: 'KEYTURN-Sequence',
+    text: 'The object is not at the expected sequence',
+  },
   INTERNAL: { grpc: 'INTERNAL', text: 'internal error' },
   NOT_READY: {
     grpc: 'UNAVAILABLE',
@@ -108,6 +129,11 @@ export const errorTable = {
     text: 'User is not active or initial',
   },
   USER_NOT_LOCKED: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-4M0ds', text: 'User is not locked' },
+  USER_NOT_MACHINE: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-MachineOnly',
+    text: 'Only machine users are supported',
+  },
   SECRET_NOT_EXISTING: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-coi82n', text: "Secret doesn't exist" },
 
   MACHINE_KEY_INVALID: {
@@ -137,6 +163,21 @@ export const errorTable = {
     id: 'KEYTURN-OrgNotFound',
     text: 'Organisation could not be found',
   },
+  ORGANIZATION_ALREADY_INACTIVE: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-OrgInactive',
+    text: 'Organisation is already inactive',
+  },
+  ORGANIZATION_ALREADY_ACTIVE: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-OrgActive',
+    text: 'Organisation is already active',
+  },
+  ORGANIZATION_IS_DEFAULT: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-OrgDefault',
+    text: 'The default organisation cannot be deactivated',
+  },
   INSTANCE_ALREADY_SET_UP: {
     grpc: 'ALREADY_EXISTS',
     id: 'KEYTURN-InstanceExists',
@@ -163,6 +204,11 @@ export const errorTable = {
     text: 'Member already exists',
   },
   MEMBER_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'KEYTURN-MemberNotFound', text: 'Member could not be found' },
+  LAST_OWNER: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-LastOwner',
+    text: 'The last IAM_OWNER of the instance must stay',
+  },
   MEMBER_NOT_CHANGED: {
     grpc: 'FAILED_PRECONDITION',
     id: 'KEYTURN-MemberUnchanged',
@@ -208,5 +254,16 @@ export class KeyturnError extends Error {
     this.httpStatus = definition.http ?? httpStatusOfGrpcCode[definition.grpc];
     this.id = definition.id;
     this.text = text;
+  }
+}
+
+/** A change that was to be made at one sequence of an object only, which is at another. */
+export class SequenceMismatchError extends KeyturnError {
+  /** What the object is at. */
+  readonly sequence: bigint;
+
+  constructor(expected: bigint, sequence: bigint) {
+    super('SEQUENCE_MISMATCH', { text: `The object is at sequence ${sequence}, not ${expected}` });
+    this.sequence = sequence;
   }
 }

@@ -1,7 +1,7 @@
 import { type AccessTokenEvent, accessTokenEventSchemas } from './access-token/decider.ts';
 import { type ClientAssertionEvent, clientAssertionEventSchemas } from './client-assertion/decider.ts';
 import type { Occurred } from './decider.ts';
-import { eventMetadataSchema } from './event-metadata.ts';
+import { type Editor, eventMetadataSchema } from './event-metadata.ts';
 import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
 import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts';
 import { type MachineUserEvent, machineUserEventSchemas } from './machine-user/events.ts';
@@ -38,12 +38,12 @@ export function readStoredEvent(stored: {
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
   readonly metadata: unknown;
-}): Occurred<KeyturnEvent> {
+}): Occurred<KeyturnEvent> & { readonly editor: Editor } {
   const metadata = eventMetadataSchema.safeParse(stored.metadata);
   if (!metadata.success) {
     throw new EventSchemaError(`event ${stored.id} (${stored.type}) has no readable metadata`);
   }
-  const { schemaVersion, occurredAt } = metadata.data;
+  const { schemaVersion, occurredAt, editor } = metadata.data;
   const event = upcastEvent(eventCatalogue, stored.type, stored.data, schemaVersion) as KeyturnEvent;
-  return { ...event, occurredAt };
+  return { ...event, occurredAt, editor };
 }

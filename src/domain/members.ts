@@ -4,6 +4,9 @@ import { KeyturnError } from './errors.ts';
 /** Roles by user id. */
 export type Members = ReadonlyMap<string, readonly string[]>;
 
+/** Where somebody is a member: in the whole instance, or in one organization. */
+export type MembershipScope = 'instance' | { readonly organizationId: string };
+
 export const noMembers: Members = new Map();
 
 export const memberSchema = z.strictObject({ userId: z.string().min(1), roles: z.array(z.string()).min(1) });

@@ -1,33 +1,53 @@
 /**
- * Which permissions each role of a member grants, for the permissions that machine users need.
- * The names are ZITADEL's (InternalAuthZ.RolePermissionMappings), but for `events.read`. Roles of the instance hold in every
+ * Which permissions each role of a member grants, for the permissions that Keyturn's methods ask for. The names are
+ * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`. Roles of the instance hold in every
  * organization, roles of an organization only in it.
  */
 const everythingOnUsers = ['user.read', 'user.write', 'user.delete', 'user.global.read'];
 const readUsers = ['user.read', 'user.global.read'];
+const everythingOnMembers = ['org.member.read', 'org.member.write', 'org.member.delete'];
+const readOrganization = ['org.read', 'org.global.read'];
+const ownOrganization = [
+  ...readOrganization,
+  'org.write',
+  ...everythingOnMembers,
+  ...everythingOnUsers,
+  'user.credential.write',
+];
+const readInstance = ['iam.read', 'iam.member.read', 'events.read'];
 
 const instanceRolePermissions = {
-  IAM_OWNER: [...everythingOnUsers, 'user.credential.write', 'events.read'],
-  IAM_ORG_MANAGER: [...everythingOnUsers, 'user.credential.write'],
-  IAM_USER_MANAGER: everythingOnUsers,
-  IAM_LOGIN_CLIENT: ['user.read', 'user.write', 'user.credential.write'],
-  IAM_OWNER_VIEWER: [...readUsers, 'events.read'],
+  IAM_OWNER: [...readInstance, 'iam.member.write', 'iam.member.delete', 'org.create', ...ownOrganization],
+  IAM_ORG_MANAGER: ['org.create', ...ownOrganization],
+  IAM_USER_MANAGER: [...readOrganization, 'org.member.read', 'org.member.delete', ...everythingOnUsers],
+  IAM_LOGIN_CLIENT: [
+    'iam.read',
+    'org.read',
+    'org.member.read',
+    'user.read',
+    'user.write',
+    'user.credential.write',
+  ],
+  IAM_OWNER_VIEWER: [...readInstance, ...readOrganization, 'org.member.read', ...readUsers],
 } as const;
 
 const organizationRolePermissions = {
-  ORG_OWNER: [...everythingOnUsers, 'user.credential.write', 'events.read'],
-  ORG_USER_MANAGER: everythingOnUsers,
-  ORG_OWNER_VIEWER: [...readUsers, 'events.read'],
-  ORG_USER_PERMISSION_EDITOR: readUsers,
-  ORG_PROJECT_PERMISSION_EDITOR: readUsers,
-  ORG_SETTINGS_MANAGER: [],
-  ORG_PROJECT_CREATOR: [],
+  ORG_OWNER: [...ownOrganization, 'events.read'],
+  ORG_USER_MANAGER: [...readOrganization, ...everythingOnUsers],
+  ORG_OWNER_VIEWER: [...readOrganization, 'org.member.read', ...readUsers, 'events.read'],
+  ORG_USER_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
+  ORG_PROJECT_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
+  ORG_SETTINGS_MANAGER: [...readOrganization, 'org.write'],
+  ORG_PROJECT_CREATOR: readOrganization,
 } as const;
 
 const rolePermissions: Readonly<Record<string, readonly string[]>> = {
   ...instanceRolePermissions,
   ...organizationRolePermissions,
 };
+
+export const instanceRoles = Object.keys(instanceRolePermissions);
+export const organizationRoles = Object.keys(organizationRolePermissions);
 
 export function isInstanceRole(role: string): boolean {
   return Object.hasOwn(instanceRolePermissions, role);

@@ -67,7 +67,9 @@ export interface SigningKeyView {
 }
 
 export function instanceQueries(db: DatabaseSync) {
-  const instance = db.prepare('SELECT project_id AS projectId FROM instance');
+  const instance = db.prepare(
+    'SELECT project_id AS projectId, organization_id AS organizationId FROM instance',
+  );
   const keysVersion = db.prepare('SELECT signing_keys_version AS version FROM instance');
   const keys = db.prepare(
     `SELECT key_id AS keyId, algorithm, public_key AS publicKey, encrypted_private_key AS encryptedPrivateKey,
@@ -79,6 +81,11 @@ export function instanceQueries(db: DatabaseSync) {
     /** The project that stands in an audience for the management API; undefined before the set-up. */
     managementProjectId(): string | undefined {
       return instance.get()?.['projectId'] as string | undefined;
+    },
+
+    /** The organization of the set-up; undefined before it. */
+    defaultOrganizationId(): string | undefined {
+      return instance.get()?.['organizationId'] as string | undefined;
     },
 
     /** Another number after every change of the signing keys. */

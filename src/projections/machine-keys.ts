@@ -1,11 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import {
   accountColumns,
+  accountTables,
   type MachineUserAccount,
   type MachineUserAccountRow,
   toAccount,
 } from './machine-users.ts';
+import { type PageOptions, pagedSearch, type SearchResult } from './paged-search.ts';
 import type { Projection } from './projection.ts';
+import { textCondition } from './text-condition.ts';
 
 /** The public keys that machine users sign their assertions with. */
 export const machineKeysProjection: Projection = {
@@ -48,28 +51,15 @@ export interface MachineKeyView {
   readonly creationDate: string;
 }
 
-export interface Page {
-  readonly offset: number;
-  readonly limit: number;
-  /** Oldest first. */
-  readonly ascending: boolean;
-}
+const columns = `u.key_id AS keyId, u.expires_at AS expiresAt, u.sequence, u.creation_date AS creationDate`;
 
 export function machineKeyQueries(db: DatabaseSync) {
-  const columns = 'key_id AS keyId, expires_at AS expiresAt, sequence, creation_date AS creationDate';
-  const one = db.prepare(`SELECT ${columns} FROM machine_keys WHERE key_id = ? AND user_id = ?`);
-  const pageStatement = (order: 'ASC' | 'DESC') =>
-    db.prepare(
-      `SELECT ${columns} FROM machine_keys WHERE user_id = ?
-        ORDER BY creation_date ${order}, key_id ${order} LIMIT ? OFFSET ?`,
-    );
-  const ascending = pageStatement('ASC');
-  const descending = pageStatement('DESC');
-  for (const statement of [one, ascending, descending]) statement.setReadBigInts(true);
-  const count = db.prepare('SELECT count(*) AS count FROM machine_keys WHERE user_id = ?');
+  const one = db.prepare(`SELECT ${columns} FROM machine_keys u WHERE key_id = ? AND user_id = ?`);
+  one.setReadBigInts(true);
+  const search = pagedSearch(db, { table: 'machine_keys', key: ['key_id'], columns });
   const withAccount = db.prepare(
-    `SELECT ${accountColumns}, public_key AS publicKey, expires_at AS expiresAt
-       FROM machine_keys JOIN machine_users USING (user_id) WHERE key_id = ?`,
+    `SELECT ${accountColumns}, k.public_key AS publicKey, k.expires_at AS expiresAt
+       FROM ${accountTables} JOIN machine_keys k USING (user_id) WHERE k.key_id = ?`,
   );
 
   return {
@@ -77,12 +67,9 @@ export function machineKeyQueries(db: DatabaseSync) {
       return one.get(keyId, userId) as unknown as MachineKeyView | undefined;
     },
 
-    machineKeys(userId: string, page: Page): { total: number; keys: MachineKeyView[] } {
-      const statement = page.ascending ? ascending : descending;
-      return {
-        total: count.get(userId)?.['count'] as number,
-        keys: statement.all(userId, page.limit, page.offset) as unknown as MachineKeyView[],
-      };
+    searchMachineKeys(userId: string, page: PageOptions): SearchResult<MachineKeyView> {
+      const { total, rows } = search(textCondition('user_id', userId, 'equals'), 'creation_date', page);
+      return { total, items: rows as unknown as MachineKeyView[] };
     },
 
     /** The user that a key is of, and what its signatures are verified with. */

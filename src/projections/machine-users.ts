@@ -25,6 +25,7 @@ export interface MachineUserAccount {
   readonly userName: string;
   readonly accessTokenType: AccessTokenType;
   readonly tokenEpoch: number;
+  /** Neither the user nor its organization is inactive or locked. */
   readonly isActive: boolean;
 }
 
@@ -45,6 +46,8 @@ export const machineUsersProjection: Projection = {
       change_date       TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX machine_users_by_login_name ON machine_users (login_name);
+    CREATE INDEX machine_users_by_user_name ON machine_users (organization_id, user_name);
+    CREATE INDEX machine_users_by_creation_date ON machine_users (organization_id, creation_date);
 
     CREATE TABLE machine_secrets (
       secret_id     TEXT PRIMARY KEY,
@@ -147,39 +150,58 @@ interface MachineUserRow extends Omit<MachineUserView, 'hasSecret'> {
   readonly hasSecret: bigint;
 }
 
-/** As a {@link MachineUserAccountRow}, from a query on `machine_users`. */
-export const accountColumns = `user_id AS userId, organization_id AS organizationId, user_name AS userName,
-  access_token_type AS accessTokenType, token_epoch AS tokenEpoch, state`;
+/** What a query selects from `machine_users u` for {@link toMachineUserView}. It must read integers as bigint. */
+export const machineUserColumns = `
+  u.user_id AS userId, u.organization_id AS organizationId, u.user_name AS userName, u.name, u.description,
+  u.access_token_type AS accessTokenType, u.state, u.sequence,
+  EXISTS (SELECT 1 FROM machine_secrets s WHERE s.user_id = u.user_id) AS hasSecret,
+  u.creation_date AS creationDate, u.change_date AS changeDate`;
+
+export function toMachineUserView(row: Record<string, unknown>): MachineUserView {
+  const user = row as unknown as MachineUserRow;
+  return { ...user, hasSecret: user.hasSecret === 1n };
+}
+
+/** What a query selects from {@link accountTables} for {@link toAccount}. */
+export const accountColumns = `
+  u.user_id AS userId, u.organization_id AS organizationId, u.user_name AS userName,
+  u.access_token_type AS accessTokenType, u.token_epoch AS tokenEpoch,
+  u.state = 'active' AND o.state = 'active' AS isActive`;
+export const accountTables = 'machine_users u LEFT JOIN organizations o USING (organization_id)';
 
 export type MachineUserAccountRow = Omit<MachineUserAccount, 'isActive'> & {
-  readonly state: MachineUserView['state'];
+  /** Null: the organization is not known. */
+  readonly isActive: number | null;
 };
 
-export function toAccount({ state, ...account }: MachineUserAccountRow): MachineUserAccount {
-  return { ...account, isActive: state === 'active' };
+export function toAccount({ isActive, ...account }: MachineUserAccountRow): MachineUserAccount {
+  return { ...account, isActive: isActive === 1 };
 }
 
 export function machineUserQueries(db: DatabaseSync) {
-  const byId = db.prepare(
-    `SELECT user_id AS userId, organization_id AS organizationId, user_name AS userName, name, description,
-            access_token_type AS accessTokenType, state, sequence,
-            EXISTS (SELECT 1 FROM machine_secrets s WHERE s.user_id = u.user_id) AS hasSecret,
-            creation_date AS creationDate, change_date AS changeDate
-       FROM machine_users u WHERE user_id = ?`,
-  );
+  const byId = db.prepare(`SELECT ${machineUserColumns} FROM machine_users u WHERE user_id = ?`);
   byId.setReadBigInts(true);
+  const byLoginName = db.prepare(`SELECT ${machineUserColumns} FROM machine_users u WHERE login_name = ?`);
+  byLoginName.setReadBigInts(true);
   const accountBySecret = db.prepare(
-    `SELECT ${accountColumns}, hashed_secret AS hashedSecret
-       FROM machine_secrets JOIN machine_users USING (user_id) WHERE secret_id = ?`,
+    `SELECT ${accountColumns}, s.hashed_secret AS hashedSecret
+       FROM ${accountTables} JOIN machine_secrets s USING (user_id) WHERE s.secret_id = ?`,
   );
-  const ownership = db.prepare(
-    'SELECT organization_id AS organizationId, state FROM machine_users WHERE user_id = ?',
+  const activeUser = db.prepare(
+    `SELECT u.organization_id AS organizationId FROM machine_users u JOIN organizations o USING (organization_id)
+      WHERE u.user_id = ? AND u.state = 'active' AND o.state = 'active'`,
   );
 
   return {
     machineUserById(userId: string): MachineUserView | undefined {
-      const row = byId.get(userId) as unknown as MachineUserRow | undefined;
-      return row && { ...row, hasSecret: row.hasSecret === 1n };
+      const row = byId.get(userId);
+      return row && toMachineUserView(row);
+    },
+
+    /** Finds by user name, in any spelling of it. */
+    machineUserByLoginName(loginName: string): MachineUserView | undefined {
+      const row = byLoginName.get(normalizeUserName(loginName));
+      return row && toMachineUserView(row);
     },
 
     /** The user whose live secret has this id, and the hash of that secret. */
@@ -194,10 +216,9 @@ export function machineUserQueries(db: DatabaseSync) {
       return { account: toAccount(account), hashedSecret };
     },
 
-    /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked. */
+    /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked, or whose organization is. */
     organizationOfActiveUser(userId: string): string | undefined {
-      const row = ownership.get(userId);
-      return row?.['state'] === 'active' ? (row['organizationId'] as string) : undefined;
+      return activeUser.get(userId)?.['organizationId'] as string | undefined;
     },
   };
 }

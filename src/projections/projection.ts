@@ -1,12 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Occurred } from '../domain/decider.ts';
 import type { KeyturnEvent } from '../domain/event-catalogue.ts';
+import type { Editor } from '../domain/event-metadata.ts';
 
 /** An event as a projection sees it. */
 export type Projected<Event> = Occurred<Event> & {
   readonly aggregateId: string;
   /** How many events the aggregate's stream holds up to this one. */
   readonly streamVersion: bigint;
+  /** Whose token caused it; null: Keyturn itself. */
+  readonly editor: Editor;
 };
 
 /** What to do on which event. Event types without a handler are not read at all. */

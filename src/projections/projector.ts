@@ -5,6 +5,7 @@ import type { ReadModel } from './read-model.ts';
 export interface ProjectorOptions {
   readonly eventStore: EventStore;
   readonly readModel: ReadModel;
+  readonly clock: () => Date;
   /** Told after every batch. `caughtUp`: the read model shows all that the log holds. */
   readonly onProgress?: (progress: { readonly position: bigint; readonly caughtUp: boolean }) => void;
 }
@@ -25,12 +26,14 @@ export class Projector {
   readonly #waiters = new Set<Waiter>();
   readonly #caughtUp = Promise.withResolvers<void>();
   #position = 0n;
+  #updatedAt: Date;
   #running: Promise<void> | undefined;
   #isCaughtUp = false;
   #failure: unknown;
 
   constructor(options: ProjectorOptions) {
     this.#options = options;
+    this.#updatedAt = options.clock();
     // Whoever starts the projector learns of a failure through `finished`.
     this.#caughtUp.promise.catch(() => {});
   }
@@ -43,6 +46,11 @@ export class Projector {
   /** How far the read model has come. */
   get position(): bigint {
     return this.#position;
+  }
+
+  /** How far the read model has come, and when it was found to be there. */
+  get progress(): { readonly position: bigint; readonly updatedAt: Date } {
+    return { position: this.#position, updatedAt: this.#updatedAt };
   }
 
   /** The read model has shown all of the log once, and the projector has not failed since. */
@@ -88,12 +96,13 @@ export class Projector {
   }
 
   async #run(): Promise<void> {
-    const { eventStore, readModel, onProgress } = this.#options;
+    const { eventStore, readModel, clock, onProgress } = this.#options;
     this.#position = readModel.checkpoint()?.position ?? 0n;
     const subscription = eventStore.subscribe({ after: this.#position, signal: this.#stop.signal });
     for await (const { events, position, caughtUp } of subscription) {
       readModel.apply(events);
       this.#position = position;
+      this.#updatedAt = clock();
       this.#resolveWaiters();
       if (caughtUp) {
         this.#isCaughtUp = true;

@@ -6,16 +6,20 @@ import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
 import { instanceProjection, instanceQueries } from './instance.ts';
 import { machineKeyQueries, machineKeysProjection } from './machine-keys.ts';
+import { machineUserChangeQueries, machineUserChangesProjection } from './machine-user-changes.ts';
+import { machineUserSearch } from './machine-user-search.ts';
 import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
+import { organizationSearch } from './organization-search.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import type { EventHandlers, Projected } from './projection.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 2;
+const readModelVersion = 4;
 
 const projections = [
   machineUsersProjection,
   machineKeysProjection,
+  machineUserChangesProjection,
   organizationsProjection,
   instanceProjection,
   accessTokensProjection,
@@ -34,7 +38,7 @@ export type Queries = ReturnType<typeof queriesOf>;
 /** One open database with its prepared statements. */
 interface Session {
   readonly db: DatabaseSync;
-  readonly handlers: ReadonlyMap<string, ProjectEvent>;
+  readonly handlers: ReadonlyMap<string, readonly ProjectEvent[]>;
   readonly readCheckpoint: StatementSync;
   readonly saveCheckpoint: StatementSync;
 }
@@ -104,13 +108,14 @@ export class ReadModel {
   }
 
   #project(recorded: RecordedEvent): void {
-    const handler = this.#session.handlers.get(recorded.type);
-    if (handler === undefined) return;
-    handler({
+    const handlers = this.#session.handlers.get(recorded.type);
+    if (handlers === undefined) return;
+    const event = {
       ...readStoredEvent(recorded),
       aggregateId: idOfStream(recorded.stream),
       streamVersion: recorded.revision + 1n,
-    });
+    };
+    for (const handle of handlers) handle(event);
   }
 }
 
@@ -179,29 +184,24 @@ function openSession(db: DatabaseSync): Session {
   return { db, handlers: handlersOf(db), readCheckpoint, saveCheckpoint };
 }
 
-function handlersOf(db: DatabaseSync): ReadonlyMap<string, ProjectEvent> {
-  const handlers = new Map<string, ProjectEvent>();
+function handlersOf(db: DatabaseSync): ReadonlyMap<string, readonly ProjectEvent[]> {
+  const handlers = new Map<string, ProjectEvent[]>();
   for (const projection of projections) {
     for (const [type, handler] of Object.entries(projection.handlers(db) satisfies EventHandlers)) {
-      const added = handler as ProjectEvent;
-      const earlier = handlers.get(type);
-      handlers.set(type, earlier === undefined ? added : inTurn(earlier, added));
+      handlers.set(type, [...(handlers.get(type) ?? []), handler as ProjectEvent]);
     }
   }
   return handlers;
-}
-
-function inTurn(...handlers: readonly ProjectEvent[]): ProjectEvent {
-  return (event) => {
-    for (const handler of handlers) handler(event);
-  };
 }
 
 function queriesOf(db: DatabaseSync) {
   return {
     ...machineUserQueries(db),
     ...machineKeyQueries(db),
+    ...machineUserSearch(db),
+    ...machineUserChangeQueries(db),
     ...organizationQueries(db),
+    ...organizationSearch(db),
     ...instanceQueries(db),
     ...accessTokenQueries(db),
   };

@@ -59,6 +59,8 @@ export const publishedEvents = {
   MachineUserRemoved: z.strictObject(aboutUser),
 
   OrganizationAdded: OrganizationAdded.data.pick({ name: true }),
+  OrganizationDeactivated: z.strictObject({}),
+  OrganizationReactivated: z.strictObject({}),
   OrganizationMemberAdded: OrganizationMemberAdded.data.pick({ userId: true, roles: true }),
   OrganizationMemberChanged: OrganizationMemberChanged.data.pick({ userId: true, roles: true }),
   OrganizationMemberRemoved: OrganizationMemberRemoved.data.pick({ userId: true }),

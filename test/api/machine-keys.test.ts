@@ -76,7 +76,11 @@ describe('machine keys', () => {
     expect((await call('GET', `${path}/${keyFile.keyId}`)).body).toEqual({ key });
     const { body } = await call('POST', `${path}/_search`, {});
     expect(body).toEqual({
-      details: { totalResult: '1', viewTimestamp: expect.any(String) },
+      details: {
+        totalResult: '1',
+        processedSequence: expect.stringMatching(/^\d+$/),
+        viewTimestamp: expect.any(String),
+      },
       result: [key],
     });
     const removed = await call('DELETE', `${path}/${keyFile.keyId}`);

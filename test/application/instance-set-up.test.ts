@@ -41,7 +41,7 @@ test('a new store gets an instance, an organization, an admin with a secret, and
   expect(saved).toHaveLength(1);
 });
 
-test('a store that is set up is left alone, also when the admin has lost its secret and its role', async () => {
+test('a store that is set up is left alone, also when the admin has lost its secret and is locked', async () => {
   const store = emptyStore();
   await setUp(store, []);
   const { commands } = node(store);
@@ -50,7 +50,7 @@ test('a store that is set up is left alone, also when the admin has lost its sec
   const { adminUserId: userId, organizationId } = state;
   const context = { editor: null, correlationId: 'c', causationId: 'c' };
   await commands.execute(machineUser, userId, { type: 'RemoveSecret', organizationId }, context);
-  await commands.execute(instance, instanceId, { type: 'RemoveMember', userId }, context);
+  await commands.execute(machineUser, userId, { type: 'Lock', organizationId }, context);
   const before = await typesIn(store);
   const saved: AdminCredentials[] = [];
   expect(await setUp(store, saved)).toBe(false);

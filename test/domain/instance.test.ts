@@ -11,6 +11,10 @@ const memberAdded: InstanceEvent = {
   type: 'InstanceMemberAdded',
   data: { userId: 'a', roles: ['IAM_OWNER'] },
 };
+const secondOwnerAdded: InstanceEvent = {
+  type: 'InstanceMemberAdded',
+  data: { userId: 'b', roles: ['IAM_OWNER'] },
+};
 const key = { keyId: 'k', algorithm: 'ES256', publicKey: { kty: 'EC' }, encryptedPrivateKey: 'jwe' } as const;
 const next = { ...key, keyId: 'next', signsFrom: '2026-03-01T00:00:00.000Z' } as const;
 const nextAdded: InstanceEvent = { type: 'SigningKeyAdded', data: next };
@@ -47,13 +51,26 @@ describe('the members of an instance', () => {
       .when({ type: 'AddMember', ...member })
       .thenError('MEMBER_ALREADY_EXISTS'));
   it('change their roles', () =>
-    given(started, memberAdded)
+    given(started, memberAdded, secondOwnerAdded)
       .when({ type: 'ChangeMember', userId: 'a', roles: ['IAM_OWNER_VIEWER'] })
       .thenEvents({ type: 'InstanceMemberChanged', data: { userId: 'a', roles: ['IAM_OWNER_VIEWER'] } }));
   it('are removed', () =>
-    given(started, memberAdded)
+    given(started, memberAdded, secondOwnerAdded)
       .when({ type: 'RemoveMember', userId: 'a' })
       .thenEvents({ type: 'InstanceMemberRemoved', data: { userId: 'a' } }));
+  it.each([
+    { type: 'RemoveMember', userId: 'a' },
+    { type: 'ChangeMember', userId: 'a', roles: ['IAM_OWNER_VIEWER'] },
+  ] as const)('keep an owner: the last one refuses $type', (command) =>
+    given(started, memberAdded).when(command).thenError('LAST_OWNER'),
+  );
+  it('may change while one of them stays an owner', () =>
+    given(started, memberAdded)
+      .when({ type: 'ChangeMember', userId: 'a', roles: ['IAM_OWNER', 'IAM_USER_MANAGER'] })
+      .thenEvents({
+        type: 'InstanceMemberChanged',
+        data: { userId: 'a', roles: ['IAM_OWNER', 'IAM_USER_MANAGER'] },
+      }));
   it('must be members to be removed', () =>
     given(started).when({ type: 'RemoveMember', userId: 'a' }).thenError('MEMBER_NOT_FOUND'));
 });

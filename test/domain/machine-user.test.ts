@@ -313,3 +313,29 @@ test('no sequence of commands leaves more than one live secret, or one with a us
     }),
   );
 });
+
+describe('UpdateMachineUser', () => {
+  const update = { type: 'UpdateMachineUser', organizationId } as const;
+
+  it('changes name and user name at once', () =>
+    given(added)
+      .when({ ...update, userName: 'welder', name: 'Welder' })
+      .thenEvents(
+        { type: 'MachineUserNameChanged', data: { userName: 'welder' } },
+        { type: 'MachineUserChanged', data: { name: 'Welder' } },
+      ));
+  it('leaves alone what is not given, and what is the same', () => {
+    given(added).when(update).thenEvents();
+    given(added)
+      .when({ ...update, userName: 'robot', name: profile.name })
+      .thenEvents();
+  });
+  it('changes nothing when a part is refused', () => {
+    given(added)
+      .when({ ...update, userName: 'welder', name: ' ' })
+      .thenError('USER_DISPLAY_NAME_EMPTY');
+    given(added)
+      .when({ ...update, userName: ' ', name: 'Welder' })
+      .thenError('USER_NAME_EMPTY');
+  });
+});

@@ -7,6 +7,7 @@ import {
   type OrganizationEvent,
   organizationDecider,
 } from '../../src/domain/organization/decider.ts';
+import { domainLabelOf } from '../../src/domain/organization/domain-label.ts';
 import { occurred, specification } from '../support/given-when-then.ts';
 
 const { given } = specification(organizationDecider);
@@ -109,4 +110,33 @@ test('any sequence of commands folds to the same state one by one and replayed',
       expect(fold(organizationDecider, stored)).toEqual(state);
     }),
   );
+});
+
+describe('an organization', () => {
+  const deactivated: OrganizationEvent = { type: 'OrganizationDeactivated', data: {} };
+  const reactivated: OrganizationEvent = { type: 'OrganizationReactivated', data: {} };
+
+  it('is deactivated', () => given(added).when({ type: 'Deactivate' }).thenEvents(deactivated));
+  it('is deactivated once', () =>
+    given(added, deactivated).when({ type: 'Deactivate' }).thenError('ORGANIZATION_ALREADY_INACTIVE'));
+  it('is reactivated', () => given(added, deactivated).when({ type: 'Reactivate' }).thenEvents(reactivated));
+  it('is reactivated once', () =>
+    given(added, deactivated, reactivated)
+      .when({ type: 'Reactivate' })
+      .thenError('ORGANIZATION_ALREADY_ACTIVE'));
+  it('must exist to be deactivated', () =>
+    given().when({ type: 'Deactivate' }).thenError('ORGANIZATION_NOT_FOUND'));
+  it('keeps its members while it is inactive', () =>
+    given(added, deactivated)
+      .when({ type: 'AddMember', userId: 'u1', roles: ['ORG_OWNER'] })
+      .thenEvents(memberAdded));
+});
+
+test.each([
+  ['ACME', 'acme'],
+  [' Acme & Söhne GmbH ', 'acme-sohne-gmbh'],
+  ['a'.repeat(80), 'a'.repeat(63)],
+  ['会社', ''],
+])('the domain label of %j is %j', (name, label) => {
+  expect(domainLabelOf(name)).toBe(label);
 });

@@ -17,7 +17,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 async function project(eventStore: EventStore, file: string) {
   const readModel = await ReadModel.open(file, eventStore);
   const apply = vi.spyOn(readModel, 'apply');
-  const projector = new Projector({ eventStore, readModel });
+  const projector = new Projector({ eventStore, readModel, clock: () => new Date() });
   projector.start();
   const close = async () => {
     await projector.stop();
@@ -239,7 +239,7 @@ test('whoever waits for a position sees what stands there', async () => {
 test('an event that cannot be read stops the projector, and nobody waits for it in vain', async () => {
   const store = emptyStore();
   const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), store);
-  const projector = new Projector({ eventStore: store, readModel });
+  const projector = new Projector({ eventStore: store, readModel, clock: () => new Date() });
   projector.start();
   await projector.caughtUp;
   expect(projector.isReady).toBe(true);

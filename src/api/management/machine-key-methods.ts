@@ -3,33 +3,32 @@ import { KeyType } from '@zitadel/proto/zitadel/auth_n_key_pb.js';
 import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
 import type { MachineKeys } from '../../application/machine-keys.ts';
 import { KeyturnError } from '../../domain/errors.ts';
-import type { MachineKeyView, Page } from '../../projections/machine-keys.ts';
+import type { MachineKeyView } from '../../projections/machine-keys.ts';
+import type { MachineUserView } from '../../projections/machine-users.ts';
+import type { PageOptions, SearchResult } from '../../projections/paged-search.ts';
+import { listDetails, type ReadModelProgress } from '../messages/list-details.ts';
+import { pageOf } from '../messages/list-query.ts';
+import { objectDetails } from '../messages/object-details.ts';
 import { implement, type RpcMethod } from '../rpc/method.ts';
-import { objectDetails } from './object-details.ts';
+import { userIn } from './user-in.ts';
 
 export interface MachineKeyDirectory {
-  machineUserById(userId: string): { readonly organizationId: string } | undefined;
+  machineUserById(userId: string): MachineUserView | undefined;
   machineKey(userId: string, keyId: string): MachineKeyView | undefined;
-  machineKeys(userId: string, page: Page): { total: number; keys: MachineKeyView[] };
+  searchMachineKeys(userId: string, page: PageOptions): SearchResult<MachineKeyView>;
 }
 
-export interface MachineKeyMethodsOptions {
+export interface MachineKeyMethodDependencies {
   readonly machineKeys: MachineKeys;
   readonly directory: MachineKeyDirectory;
+  readonly progress: () => ReadModelProgress;
 }
-
-/** ZITADEL's defaults for lists (defaults.yaml, DefaultQueryLimit and MaxQueryLimit). */
-const pageLimit = { byDefault: 100, most: 1000 };
 
 const { method } = ManagementService;
 
 /** The methods of zitadel.management.v1.ManagementService that are about the keys of machine users. */
-export function machineKeyMethods({ machineKeys, directory }: MachineKeyMethodsOptions): RpcMethod[] {
-  const requireUser = (userId: string, organizationId: string) => {
-    if (directory.machineUserById(userId)?.organizationId !== organizationId) {
-      throw new KeyturnError('USER_NOT_FOUND');
-    }
-  };
+export function machineKeyMethods(dependencies: MachineKeyMethodDependencies): RpcMethod[] {
+  const { machineKeys, directory, progress } = dependencies;
 
   return [
     implement(method.addMachineKey, async ({ userId, expirationDate, publicKey }, { caller, context }) => {
@@ -51,29 +50,18 @@ export function machineKeyMethods({ machineKeys, directory }: MachineKeyMethodsO
     }),
 
     implement(method.getMachineKeyByIDs, async ({ userId, keyId }, { caller }) => {
-      requireUser(userId, caller.organizationId);
+      userIn(directory, userId, caller.organizationId);
       const key = directory.machineKey(userId, keyId);
       if (key === undefined) throw new KeyturnError('MACHINE_KEY_NOT_FOUND');
       return { key: toKey(key, caller.organizationId) };
     }),
 
     implement(method.listMachineKeys, async ({ userId, query }, { caller }) => {
-      requireUser(userId, caller.organizationId);
-      const limit = query?.limit || pageLimit.byDefault;
-      if (limit > pageLimit.most) {
-        throw new KeyturnError('FIELD_INVALID', {
-          text: `invalid ListQuery.Limit: value must be at most ${pageLimit.most}`,
-        });
-      }
-      const offset = Number(query?.offset ?? 0n);
-      const { total, keys } = directory.machineKeys(userId, {
-        limit,
-        offset,
-        ascending: query?.asc ?? false,
-      });
+      userIn(directory, userId, caller.organizationId);
+      const { total, items } = directory.searchMachineKeys(userId, pageOf(query));
       return {
-        details: { totalResult: BigInt(total), viewTimestamp: timestampFromDate(new Date()) },
-        result: keys.map((key) => toKey(key, caller.organizationId)),
+        details: listDetails(total, progress()).v1,
+        result: items.map((key) => toKey(key, caller.organizationId)),
       };
     }),
 

@@ -1,4 +1,6 @@
 import {
+  type DescMethod,
+  type DescMethodUnary,
   fromJson,
   fromJsonString,
   type JsonObject,
@@ -11,54 +13,94 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
-import type { ServedMethod } from '../rpc/served-method.ts';
+import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
+import { withDeadline } from './request-deadline.ts';
+
+export interface RestOptions {
+  readonly services: readonly ServedService[];
+  /** In milliseconds: how long a request is worked on. */
+  readonly timeLimit: number;
+}
 
 const jsonOptions = { ignoreUnknownFields: true } as const;
 
 /**
- * Serves methods over HTTP and JSON as their `google.api.http` rules say: the proto3 JSON mapping, fields in the path
- * before those in the body, unknown fields ignored.
+ * Serves a service over HTTP and JSON as its `google.api.http` rules say: the proto3 JSON mapping, fields in the path
+ * before those in the body, unknown fields ignored. Methods that are not implemented answer 501.
  *
  * The instance must be an encapsulated one: how bodies are parsed changes for all its routes.
  */
-export function serveOverRest(
-  app: FastifyInstance,
-  basePath: string,
-  methods: readonly ServedMethod[],
-): void {
+export async function restRoutes(app: FastifyInstance, { services, timeLimit }: RestOptions): Promise<void> {
   app.removeAllContentTypeParsers();
   // Text: the protobuf parser reads it, strictly (it refuses duplicate keys) and without passing through objects.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) =>
     done(null, body),
   );
+  for (const service of services) {
+    const served = new Map(service.methods.map((method) => [method.descriptor.name, method]));
+    for (const method of service.methods) {
+      const rule = method.httpRule ?? httpRuleOf(method.descriptor);
+      if (rule === undefined) throw new TypeError(`${nameOf(method.descriptor)} has no HTTP path`);
+      serve(app, service.basePath, method, rule, timeLimit);
+    }
+    for (const descriptor of service.descriptor.methods.filter(isUnary)) {
+      if (!served.has(descriptor.name)) refuse(app, service.basePath, descriptor);
+    }
+  }
+}
 
-  for (const method of methods) {
-    const rule = httpRuleOf(method.descriptor);
-    const parameters = pathParametersOf(rule.path);
-    app.route({
-      method: rule.verb,
-      url: basePath + routeUrlOf(rule.path),
-      handler: async (request, reply) => {
-        const message = readMessage(method, rule, parameters, request);
-        const response = await method.call({
+function serve(
+  app: FastifyInstance,
+  basePath: string,
+  method: ServedMethod,
+  rule: HttpRule,
+  timeLimit: number,
+): void {
+  const parameters = pathParametersOf(rule.path);
+  app.route({
+    method: rule.verb,
+    url: basePath + routeUrlOf(rule.path),
+    handler: async (request, reply) => {
+      const message = readMessage(method, rule, parameters, request);
+      const responseHeaders = new Headers();
+      const call = (signal: AbortSignal) =>
+        method.call({
           message,
-          credentials: {
-            authorization: request.headers.authorization,
-            'x-zitadel-orgid': singleHeader(request.headers['x-zitadel-orgid']),
-          },
+          header: (name) => singleHeader(request.headers[name]),
+          responseHeaders,
           requestId: request.id,
           origin: originOf(request.ip, request.headers['user-agent']),
+          signal,
           onCaller: ({ userId, organizationId }) => {
             request.log = request.log.child({ userId, organizationId });
           },
         });
-        return reply
-          .type('application/json')
-          .send(JSON.stringify(toJson(method.descriptor.output, response)));
-      },
-    });
-  }
+      const response = await withDeadline(reply, timeLimit, call).finally(() => {
+        for (const [name, value] of responseHeaders) reply.header(name, value);
+      });
+      const body = JSON.stringify(toJson(method.descriptor.output, response));
+      return reply.type('application/json').send(body);
+    },
+  });
+}
+
+/** Before the body is read: what it says does not matter. */
+function refuse(app: FastifyInstance, basePath: string, descriptor: DescMethodUnary): void {
+  const rule = httpRuleOf(descriptor);
+  if (rule === undefined) return;
+  app.route({
+    method: rule.verb,
+    url: basePath + routeUrlOf(rule.path),
+    onRequest: async () => {
+      throw new KeyturnError('UNIMPLEMENTED', { text: `${nameOf(descriptor)} is not implemented` });
+    },
+    handler: async () => undefined,
+  });
+}
+
+function isUnary(descriptor: DescMethod): descriptor is DescMethodUnary {
+  return descriptor.methodKind === 'unary';
 }
 
 /** @throws KeyturnError `REQUEST_UNREADABLE` */

@@ -51,6 +51,7 @@ export type InstanceState =
   | { readonly status: 'absent' }
   | (InstanceSetUp & {
       readonly status: 'starting' | 'set up';
+      readonly addedAt: string;
       readonly members: Members;
       /** Oldest first, without the revoked ones. */
       readonly signingKeys: readonly SigningKeyTimes[];
@@ -75,6 +76,8 @@ export type InstanceCommand =
     } & SigningKey)
   | { readonly type: 'ReencryptSigningKey'; readonly keyId: string; readonly encryptedPrivateKey: string };
 
+const ownerRole = 'IAM_OWNER';
+
 export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceState> = {
   initialState: { status: 'absent' },
 
@@ -95,10 +98,12 @@ export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceSt
       }
       case 'ChangeMember': {
         const roles = rolesOfChangedMember(members, command.userId, command.roles, isInstanceRole);
+        if (!roles.includes(ownerRole)) requireAnotherOwner(members, command.userId);
         return [{ type: 'InstanceMemberChanged', data: { userId: command.userId, roles } }];
       }
       case 'RemoveMember':
         requireMember(members, command.userId);
+        requireAnotherOwner(members, command.userId);
         return [{ type: 'InstanceMemberRemoved', data: { userId: command.userId } }];
       case 'AddSigningKey':
         return addSigningKey(command, state);
@@ -112,7 +117,14 @@ export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceSt
 
   evolve(state: InstanceState, event: Occurred<InstanceEvent>): InstanceState {
     if (event.type === 'InstanceSetUpStarted') {
-      return { ...event.data, status: 'starting', members: noMembers, signingKeys: [], revokedKeyIds: [] };
+      return {
+        ...event.data,
+        status: 'starting',
+        addedAt: event.occurredAt,
+        members: noMembers,
+        signingKeys: [],
+        revokedKeyIds: [],
+      };
     }
     if (state.status === 'absent') return state;
     switch (event.type) {
@@ -156,4 +168,10 @@ function addSigningKey(
     { type: 'SigningKeyAdded', data: signingKey },
     ...revoked.map((keyId) => ({ type: 'SigningKeyRevoked' as const, data: { keyId } })),
   ];
+}
+
+/** Nobody could give the role back. Throws {@link KeyturnError} `LAST_OWNER`. */
+function requireAnotherOwner(members: Members, userId: string): void {
+  const owners = [...members].filter(([, roles]) => roles.includes(ownerRole)).map(([owner]) => owner);
+  if (owners.length === 1 && owners[0] === userId) throw new KeyturnError('LAST_OWNER');
 }

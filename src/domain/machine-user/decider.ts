@@ -10,6 +10,13 @@ interface MachineUserProfile {
   readonly accessTokenType: AccessTokenType;
 }
 
+/** Some of what can be changed, all at once. */
+export interface MachineUserUpdate {
+  readonly userName?: string;
+  readonly name?: string;
+  readonly description?: string;
+}
+
 /** Commands name the organization that they act in: a machine user of another one looks unknown. */
 interface InOrganization {
   readonly organizationId: string;
@@ -32,6 +39,8 @@ type CommandInOrganization = InOrganization &
     /** Replaces the whole profile, as ZITADEL's UpdateMachine does. */
     | ({ readonly type: 'ChangeMachineUser' } & MachineUserProfile)
     | { readonly type: 'ChangeUserName'; readonly userName: string }
+    /** Changes what is given and differs; nothing may be left. */
+    | ({ readonly type: 'UpdateMachineUser' } & MachineUserUpdate)
     | ({ readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string } & WithTokens)
     | {
         readonly type: 'RehashSecret';
@@ -83,6 +92,8 @@ function decideOnExisting(
       return change(command, user);
     case 'ChangeUserName':
       return changeUserName(command, user);
+    case 'UpdateMachineUser':
+      return update(command, user);
     case 'SetSecret':
       return setSecret(command, user);
     case 'RehashSecret':
@@ -127,14 +138,30 @@ function add(command: CommandOn<'AddMachineUser'>, state: MachineUserState): Mac
 }
 
 function change(command: CommandOn<'ChangeMachineUser'>, user: ExistingMachineUser): MachineUserEvent[] {
-  if (command.name.trim() === '') throw new KeyturnError('USER_DISPLAY_NAME_EMPTY');
+  const events = changesOfProfile(command, user);
+  if (events.length === 0) throw new KeyturnError('USER_NOT_CHANGED');
+  return events;
+}
+
+function update(command: CommandOn<'UpdateMachineUser'>, user: ExistingMachineUser): MachineUserEvent[] {
+  const userName = command.userName?.trim();
+  if (userName !== undefined && normalizeUserName(userName) === '') throw new KeyturnError('USER_NAME_EMPTY');
+  const renamed = userName !== undefined && userName !== user.userName;
+  return [
+    ...(renamed ? [{ type: 'MachineUserNameChanged', data: { userName } } as const] : []),
+    ...changesOfProfile({ ...user, ...command }, user),
+  ];
+}
+
+function changesOfProfile(profile: MachineUserProfile, user: ExistingMachineUser): MachineUserEvent[] {
+  const { name, description, accessTokenType } = profile;
+  if (name.trim() === '') throw new KeyturnError('USER_DISPLAY_NAME_EMPTY');
   const changed = {
-    ...(command.name !== user.name && { name: command.name }),
-    ...(command.description !== user.description && { description: command.description }),
-    ...(command.accessTokenType !== user.accessTokenType && { accessTokenType: command.accessTokenType }),
+    ...(name !== user.name && { name }),
+    ...(description !== user.description && { description }),
+    ...(accessTokenType !== user.accessTokenType && { accessTokenType }),
   };
-  if (Object.keys(changed).length === 0) throw new KeyturnError('USER_NOT_CHANGED');
-  return [{ type: 'MachineUserChanged', data: changed }];
+  return Object.keys(changed).length === 0 ? [] : [{ type: 'MachineUserChanged', data: changed }];
 }
 
 function changeUserName(command: CommandOn<'ChangeUserName'>, user: ExistingMachineUser): MachineUserEvent[] {

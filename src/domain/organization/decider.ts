@@ -20,13 +20,20 @@ export const organizationEventSchemas = {
   OrganizationMemberAdded: { version: 1, data: memberSchema },
   OrganizationMemberChanged: { version: 1, data: memberSchema },
   OrganizationMemberRemoved: { version: 1, data: memberRemovedSchema },
+  OrganizationDeactivated: { version: 1, data: z.strictObject({}) },
+  OrganizationReactivated: { version: 1, data: z.strictObject({}) },
 } as const satisfies EventSchemas;
 
 export type OrganizationEvent = EventsOf<typeof organizationEventSchemas>;
 
 export type OrganizationState =
   | { readonly status: 'absent' }
-  | { readonly status: 'active'; readonly name: string; readonly members: Members };
+  | {
+      readonly status: 'active' | 'inactive';
+      readonly name: string;
+      readonly addedAt: string;
+      readonly members: Members;
+    };
 
 export type OrganizationCommand =
   | { readonly type: 'AddOrganization'; readonly name: string }
@@ -35,7 +42,8 @@ export type OrganizationCommand =
       readonly userId: string;
       readonly roles: readonly string[];
     }
-  | { readonly type: 'RemoveMember'; readonly userId: string };
+  | { readonly type: 'RemoveMember'; readonly userId: string }
+  | { readonly type: 'Deactivate' | 'Reactivate' };
 
 export const organizationDecider: Decider<OrganizationCommand, OrganizationEvent, OrganizationState> = {
   initialState: { status: 'absent' },
@@ -43,26 +51,33 @@ export const organizationDecider: Decider<OrganizationCommand, OrganizationEvent
   decide(command, state) {
     if (command.type === 'AddOrganization') return add(command.name, state);
     if (state.status === 'absent') throw new KeyturnError('ORGANIZATION_NOT_FOUND');
-    const { userId } = command;
     const { members } = state;
     switch (command.type) {
       case 'AddMember': {
+        const { userId } = command;
         const roles = rolesOfNewMember(members, userId, command.roles, isOrganizationRole);
         return [{ type: 'OrganizationMemberAdded', data: { userId, roles } }];
       }
       case 'ChangeMember': {
+        const { userId } = command;
         const roles = rolesOfChangedMember(members, userId, command.roles, isOrganizationRole);
         return [{ type: 'OrganizationMemberChanged', data: { userId, roles } }];
       }
       case 'RemoveMember':
-        requireMember(members, userId);
-        return [{ type: 'OrganizationMemberRemoved', data: { userId } }];
+        requireMember(members, command.userId);
+        return [{ type: 'OrganizationMemberRemoved', data: { userId: command.userId } }];
+      case 'Deactivate':
+        if (state.status === 'inactive') throw new KeyturnError('ORGANIZATION_ALREADY_INACTIVE');
+        return [{ type: 'OrganizationDeactivated', data: {} }];
+      case 'Reactivate':
+        if (state.status === 'active') throw new KeyturnError('ORGANIZATION_ALREADY_ACTIVE');
+        return [{ type: 'OrganizationReactivated', data: {} }];
     }
   },
 
   evolve(state: OrganizationState, event: Occurred<OrganizationEvent>): OrganizationState {
     if (event.type === 'OrganizationAdded') {
-      return { status: 'active', name: event.data.name, members: noMembers };
+      return { status: 'active', name: event.data.name, addedAt: event.occurredAt, members: noMembers };
     }
     if (state.status === 'absent') return state;
     switch (event.type) {
@@ -71,6 +86,10 @@ export const organizationDecider: Decider<OrganizationCommand, OrganizationEvent
         return { ...state, members: withMember(state.members, event.data.userId, event.data.roles) };
       case 'OrganizationMemberRemoved':
         return { ...state, members: withoutMember(state.members, event.data.userId) };
+      case 'OrganizationDeactivated':
+        return { ...state, status: 'inactive' };
+      case 'OrganizationReactivated':
+        return { ...state, status: 'active' };
     }
   },
 };
