@@ -32,8 +32,9 @@ import { version } from './package-version.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
+import { createWebhookDelivery, type WebhookConfig } from './webhook-delivery.ts';
 
-export interface ServiceConfig {
+export interface ServiceConfig extends WebhookConfig {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -189,6 +190,18 @@ async function start(
   });
   onRelease(() => feed.stop());
 
+  const { webhooks, dispatcher } = createWebhookDelivery(config, {
+    isShared,
+    issuer: () => issuer,
+    eventStore,
+    feed,
+    commands,
+    directory,
+    masterKeys,
+    logger,
+    onRelease,
+  });
+
   let waitingFor: string | undefined = 'the event store';
   const server = createServer({
     services: {
@@ -210,6 +223,7 @@ async function start(
       keyRing,
       directory,
     },
+    webhooks: { webhooks, commands, directory, deliveries: dispatcher },
     eventStream: {
       feed,
       streamsPerUser: config.eventStreamsPerUser ?? defaultStreamsPerUser,
@@ -261,6 +275,7 @@ async function start(
   await projector.waitFor(await headOf(eventStore));
   await keyRing.current();
   await feed.start();
+  dispatcher.start();
   waitingFor = undefined;
   return {
     url,

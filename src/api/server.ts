@@ -25,10 +25,12 @@ import { restRoutes } from './rest/rest-routes.ts';
 import { connectRoutes } from './rpc/connect-routes.ts';
 import { serveService } from './rpc/served-method.ts';
 import { type UserServiceDependencies, userService } from './user-v2/user-service.ts';
+import { type WebhookDependencies, webhookService } from './webhooks/webhook-service.ts';
 
 export interface ServerDependencies {
   readonly services: ManagementDependencies & AdminDependencies & Omit<UserServiceDependencies, 'authorizer'>;
   readonly oauth: OAuthDependencies;
+  readonly webhooks: WebhookDependencies;
   readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
   /** Until it is ready, all but the health routes answer 503. */
   readonly readiness: () => Readiness;
@@ -60,7 +62,7 @@ export const limits = {
 
 /** The HTTP server with all its routes, not listening yet. */
 export function createServer(dependencies: ServerDependencies): FastifyInstance {
-  const { services, oauth, eventStream, readiness, position, logger, tls, version } = dependencies;
+  const { services, oauth, webhooks, eventStream, readiness, position, logger, tls, version } = dependencies;
   const isReady = () => readiness().isReady;
   const app = fastify({
     loggerInstance: logger,
@@ -107,6 +109,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       managementService(services),
       adminService(services),
       userService({ ...services, authorizer }),
+      webhookService(webhooks),
     ].map((service) => serveService(service, authorizer));
     serving.register(restRoutes, { services: served, timeLimit: limits.handling });
     serving.register(connectRoutes, {

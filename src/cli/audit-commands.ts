@@ -55,7 +55,7 @@ function timeArgument(text: string): string {
   throw new InvalidArgumentError('It must be a time as 2026-01-31T14:05:00Z, or a date as 2026-01-31.');
 }
 
-function positionArgument(text: string): bigint {
+export function positionArgument(text: string): bigint {
   if (/^\d{1,18}$/.test(text)) return BigInt(text);
   throw new InvalidArgumentError('It must be a position: a whole number.');
 }

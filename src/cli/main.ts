@@ -5,6 +5,7 @@ import { Command } from '@commander-js/extra-typings';
 import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
 import { demo } from './demo.ts';
+import { addEventsCommands } from './events-commands.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
@@ -31,6 +32,9 @@ program
   .addOption(serveOptions.eventStreamsPerUser)
   .addOption(serveOptions.tlsCert)
   .addOption(serveOptions.tlsKey)
+  .addOption(serveOptions.webhookAllowHttp)
+  .addOption(serveOptions.webhookAllowedNetworks)
+  .addOption(serveOptions.webhookDisableAfter)
   .addOption(serveOptions.logLevel)
   .addHelpText(
     'after',
@@ -41,5 +45,6 @@ program
 program.command('demo').description('show the main job on a throw-away instance').action(demo);
 
 addAuditCommands(program);
+addEventsCommands(program);
 
 await program.parseAsync();

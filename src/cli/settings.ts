@@ -5,6 +5,7 @@ import type { TlsCredentials } from '../api/listener.ts';
 import { credentialChecks } from '../application/credential-check.ts';
 import { parseMasterKey } from '../data-directory.ts';
 import { longestTokenLifetime, signingAlgorithms } from '../domain/instance/signing-keys.ts';
+import { parseNetwork } from '../subscriptions/webhooks/target-policy.ts';
 
 /** In seconds: less would expire on its way. */
 const shortestTokenLifetime = 10;
@@ -73,6 +74,22 @@ export const serveOptions = {
     'PEM file of a certificate chain: with it the port speaks TLS only',
   ).env('KEYTURN_TLS_CERT'),
   tlsKey: new Option('--tls-key <file>', "PEM file of the certificate's private key").env('KEYTURN_TLS_KEY'),
+  webhookAllowHttp: new Option('--webhook-allow-http', 'let webhooks go over plain HTTP').env(
+    'KEYTURN_WEBHOOK_ALLOW_HTTP',
+  ),
+  webhookAllowedNetworks: new Option(
+    '--webhook-allowed-networks <list>',
+    'networks that are not public and that webhooks may lead to all the same, in CIDR notation, separated by commas',
+  )
+    .env('KEYTURN_WEBHOOK_ALLOWED_NETWORKS')
+    .argParser(parseNetworks),
+  webhookDisableAfter: new Option(
+    '--webhook-disable-after <hours>',
+    'when a webhook is disabled that nothing reaches',
+  )
+    .env('KEYTURN_WEBHOOK_DISABLE_AFTER')
+    .default(120)
+    .argParser(integerBetween(1, 8760)),
   logLevel: new Option('--log-level <level>', 'least severe level that is logged')
     .env('KEYTURN_LOG_LEVEL')
     .default('info' as const)
@@ -85,6 +102,16 @@ export function integerBetween(min: number, max: number): (text: string) => numb
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
     throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
   };
+}
+
+function parseNetworks(text: string): string[] {
+  const networks = text.split(',').map((network) => network.trim());
+  try {
+    for (const network of networks) parseNetwork(network);
+  } catch (error) {
+    throw new InvalidArgumentError(`${error instanceof RangeError ? error.message : String(error)}.`);
+  }
+  return networks;
 }
 
 /** An issuer has no query and no fragment (RFC 8414 section 2); a slash at its end would make two spellings of it. */

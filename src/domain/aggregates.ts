@@ -4,9 +4,11 @@ import type { Decider, DomainEvent } from './decider.ts';
 import { instanceDecider } from './instance/decider.ts';
 import { machineUserDecider } from './machine-user/decider.ts';
 import { organizationDecider } from './organization/decider.ts';
+import { nodeDecider } from './subscription/node.ts';
 import { parkedEventsDecider } from './subscription/parked-events.ts';
 import { progressDecider } from './subscription/progress.ts';
 import { userNameDecider } from './user-name/decider.ts';
+import { webhookDecider } from './webhook/decider.ts';
 
 /** A kind of aggregate: the decider of its rules, and the category that its streams are named by. */
 export interface Aggregate<Command, Event extends DomainEvent, State> {
@@ -29,8 +31,16 @@ export const subscription = {
   decider: progressDecider,
   snapshots: ['SubscriptionAdvanced'] as const,
 };
+/** By the id of a process that delivers to subscribers */
+export const node = {
+  category: 'node',
+  decider: nodeDecider,
+  snapshots: ['NodeSeen', 'NodeLeft'] as const,
+};
 /** By the name of the subscriber too: a stream of its own, so that it stays short. */
 export const parkedEvents = { category: 'parkedEvents', decider: parkedEventsDecider };
+
+export const webhook = { category: 'webhook', decider: webhookDecider };
 
 /** There is one instance in an event store; its stream has a fixed name, so that two first starts meet in it. */
 export const instanceId = 'keyturn';

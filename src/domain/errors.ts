@@ -215,6 +215,36 @@ export const errorTable = {
     text: 'Roles of the member not changed',
   },
 
+  WEBHOOK_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    id: 'KEYTURN-WebhookNotFound',
+    text: 'Webhook could not be found',
+  },
+  WEBHOOK_ALREADY_EXISTS: {
+    grpc: 'ALREADY_EXISTS',
+    id: 'KEYTURN-WebhookExists',
+    text: 'Webhook already exists',
+  },
+  WEBHOOK_NOT_CHANGED: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-WebhookUnchanged',
+    text: 'Webhook not changed',
+  },
+  WEBHOOK_URL_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-WebhookUrl',
+    text: 'URL of the webhook is invalid',
+  },
+  WEBHOOK_TYPE_UNKNOWN: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-WebhookType',
+    text: 'Type of event is not known',
+  },
+  WEBHOOK_LIMIT_REACHED: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-WebhookLimit',
+    text: 'The organisation has as many webhooks as it may have',
+  },
   QUERY_INVALID: { grpc: 'INVALID_ARGUMENT', text: 'invalid query' },
   TOO_MANY_STREAMS: {
     grpc: 'RESOURCE_EXHAUSTED',

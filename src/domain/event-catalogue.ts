@@ -6,9 +6,11 @@ import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema
 import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts';
 import { type MachineUserEvent, machineUserEventSchemas } from './machine-user/events.ts';
 import { type OrganizationEvent, organizationEventSchemas } from './organization/decider.ts';
+import { type NodeEvent, nodeEventSchemas } from './subscription/node.ts';
 import { type ParkedEventsEvent, parkedEventSchemas } from './subscription/parked-events.ts';
 import { type ProgressEvent, progressEventSchemas } from './subscription/progress.ts';
 import { type UserNameEvent, userNameEventSchemas } from './user-name/decider.ts';
+import { type WebhookEvent, webhookEventSchemas } from './webhook/decider.ts';
 
 /** Every event type that Keyturn writes. `docs/events.md` shows them; a test holds the two together. */
 export const eventCatalogue = {
@@ -17,8 +19,10 @@ export const eventCatalogue = {
   ...instanceEventSchemas,
   ...userNameEventSchemas,
   ...accessTokenEventSchemas,
+  ...webhookEventSchemas,
   ...progressEventSchemas,
   ...parkedEventSchemas,
+  ...nodeEventSchemas,
   ...clientAssertionEventSchemas,
 } as const satisfies EventSchemas;
 
@@ -28,8 +32,10 @@ export type KeyturnEvent =
   | InstanceEvent
   | UserNameEvent
   | AccessTokenEvent
+  | WebhookEvent
   | ProgressEvent
   | ParkedEventsEvent
+  | NodeEvent
   | ClientAssertionEvent;
 
 /** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */

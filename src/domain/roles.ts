@@ -1,6 +1,6 @@
 /**
  * Which permissions each role of a member grants, for the permissions that Keyturn's methods ask for. The names are
- * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`. Roles of the instance hold in every
+ * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`, and there is no `webhook.…`. Roles of the instance hold in every
  * organization, roles of an organization only in it.
  */
 const everythingOnUsers = ['user.read', 'user.write', 'user.delete', 'user.global.read'];
@@ -14,10 +14,18 @@ const ownOrganization = [
   ...everythingOnUsers,
   'user.credential.write',
 ];
-const readInstance = ['iam.read', 'iam.member.read', 'events.read'];
+const readSubscriptions = ['events.read', 'webhook.read'];
+const readInstance = ['iam.read', 'iam.member.read', ...readSubscriptions];
 
 const instanceRolePermissions = {
-  IAM_OWNER: [...readInstance, 'iam.member.write', 'iam.member.delete', 'org.create', ...ownOrganization],
+  IAM_OWNER: [
+    ...readInstance,
+    'iam.member.write',
+    'iam.member.delete',
+    'org.create',
+    'webhook.write',
+    ...ownOrganization,
+  ],
   IAM_ORG_MANAGER: ['org.create', ...ownOrganization],
   IAM_USER_MANAGER: [...readOrganization, 'org.member.read', 'org.member.delete', ...everythingOnUsers],
   IAM_LOGIN_CLIENT: [
@@ -32,9 +40,9 @@ const instanceRolePermissions = {
 } as const;
 
 const organizationRolePermissions = {
-  ORG_OWNER: [...ownOrganization, 'events.read'],
+  ORG_OWNER: [...ownOrganization, ...readSubscriptions, 'webhook.write'],
   ORG_USER_MANAGER: [...readOrganization, ...everythingOnUsers],
-  ORG_OWNER_VIEWER: [...readOrganization, 'org.member.read', ...readUsers, 'events.read'],
+  ORG_OWNER_VIEWER: [...readOrganization, 'org.member.read', ...readUsers, ...readSubscriptions],
   ORG_USER_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
   ORG_PROJECT_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
   ORG_SETTINGS_MANAGER: [...readOrganization, 'org.write'],

@@ -12,9 +12,10 @@ import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
 import { organizationSearch } from './organization-search.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import type { EventHandlers, Projected } from './projection.ts';
+import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 4;
+const readModelVersion = 5;
 
 const projections = [
   machineUsersProjection,
@@ -23,6 +24,7 @@ const projections = [
   organizationsProjection,
   instanceProjection,
   accessTokensProjection,
+  webhooksProjection,
 ];
 
 /** The last event in the read model: how far it has been built, and by which its log is recognized. */
@@ -204,5 +206,6 @@ function queriesOf(db: DatabaseSync) {
     ...organizationSearch(db),
     ...instanceQueries(db),
     ...accessTokenQueries(db),
+    ...webhookQueries(db),
   };
 }

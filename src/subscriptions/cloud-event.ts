@@ -15,6 +15,8 @@ import {
 /** Before the name of an event. A change that breaks receivers gets a new version, and so a new name. */
 export const cloudEventTypePrefix = 'keyturn.v1.';
 
+export const testType = 'WebhookTest';
+
 /** The media type of {@link CloudEvent} as JSON (CloudEvents JSON format 1.0, section 3). */
 export const cloudEventMediaType = 'application/cloudevents+json';
 
@@ -85,6 +87,27 @@ export function toCloudEvent(
   } as CloudEvent;
 }
 
+/** A CloudEvent that tells nothing, for a receiver to be tried with. It is no event of the log, and has no place in it. */
+export function testCloudEvent(about: {
+  readonly id: string;
+  readonly source: string;
+  readonly webhookId: string;
+  readonly organizationId: string;
+  readonly time: Date;
+}) {
+  return {
+    specversion: '1.0',
+    id: about.id,
+    source: about.source,
+    type: `${cloudEventTypePrefix}${testType}`,
+    subject: `webhook-${about.webhookId}`,
+    time: about.time.toISOString(),
+    datacontenttype: 'application/json',
+    organizationid: about.organizationId,
+    data: { webhookId: about.webhookId },
+  };
+}
+
 /** The name of the event that a CloudEvents `type`, with or without its prefix, stands for. */
 export function eventNameOf(type: string): string {
   return type.startsWith(cloudEventTypePrefix) ? type.slice(cloudEventTypePrefix.length) : type;
@@ -94,15 +117,9 @@ const decimal = z.string().regex(/^\d+$/);
 
 /** The JSON Schema of every {@link CloudEvent}: one definition for each type, and `oneOf` all of them. */
 export function cloudEventJsonSchema(): object {
-  const definitions = publishedEventTypes.map((type) => {
+  const definitions = publishedEventTypes.map((type): [string, unknown] => {
     const schema = z.strictObject({
-      specversion: z.literal('1.0'),
-      id: z.uuid(),
-      source: z.string().min(1),
-      type: z.literal(`${cloudEventTypePrefix}${type}`),
-      subject: z.string().min(1),
-      time: eventMetadataSchema.shape.occurredAt,
-      datacontenttype: z.literal('application/json'),
+      ...attributesOf(type),
       position: decimal.describe('place in the log: grows, may have gaps'),
       streamversion: decimal.describe('details.sequence of the API'),
       organizationid: z.string().min(1).exactOptional(),
@@ -112,16 +129,38 @@ export function cloudEventJsonSchema(): object {
       causationid: z.string().min(1),
       data: publishedEvents[type],
     });
-    const { $schema: _, ...definition } = z.toJSONSchema(schema);
-    // A receiver must take attributes and fields that it does not know: they may be added within a version.
-    return [type, open(definition)];
+    return [type, definitionOf(schema)];
   });
+  const testEvent = z.strictObject({
+    ...attributesOf(testType),
+    organizationid: z.string().min(1),
+    data: z.strictObject({ webhookId: z.string().min(1) }),
+  });
+  definitions.push([testType, definitionOf(testEvent)]);
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Events of Keyturn as CloudEvents 1.0',
     oneOf: definitions.map(([type]) => ({ $ref: `#/$defs/${type}` })),
     $defs: Object.fromEntries(definitions),
   };
+}
+
+function attributesOf(type: string) {
+  return {
+    specversion: z.literal('1.0'),
+    id: z.uuid(),
+    source: z.string().min(1),
+    type: z.literal(`${cloudEventTypePrefix}${type}`),
+    subject: z.string().min(1),
+    time: eventMetadataSchema.shape.occurredAt,
+    datacontenttype: z.literal('application/json'),
+  };
+}
+
+/** A receiver must take attributes and fields that it does not know: they may be added within a version. */
+function definitionOf(schema: z.ZodObject): unknown {
+  const { $schema: _, ...definition } = z.toJSONSchema(schema);
+  return open(definition);
 }
 
 /** Without what forbids unknown properties. */

@@ -43,12 +43,14 @@ export class EventOwners {
 
 /** The stream that names the organization of the event. */
 function ownedStreamOf({ stream, data }: RecordedEvent): string | undefined {
-  if (stream.startsWith('machineUser-')) return stream;
+  if (stream.startsWith('machineUser-') || stream.startsWith('webhook-')) return stream;
   return stream.startsWith('accessToken-') ? `machineUser-${data['userId']}` : undefined;
 }
 
 /** The user that an event is about; undefined for one that is about none. */
 export function userOf({ stream, data }: RecordedEvent): string | undefined {
   if (stream.startsWith('machineUser-')) return idOfStream(stream);
+  // What a webhook holds is whom it wants to hear of.
+  if (stream.startsWith('webhook-')) return undefined;
   return typeof data['userId'] === 'string' ? data['userId'] : undefined;
 }

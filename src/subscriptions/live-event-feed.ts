@@ -33,6 +33,7 @@ const withoutEffectOnAccess: ReadonlySet<string> = new Set([
   'MachineUserNameChanged',
   'UserNameClaimed',
   'SubscriptionAdvanced',
+  'NodeSeen',
 ]);
 
 /** A feed that reads the log once for all followers that are up to date. */

@@ -3,6 +3,7 @@ import { eventCatalogue, type KeyturnEvent } from '../domain/event-catalogue.ts'
 
 const id = z.string().min(1);
 const aboutUser = { userId: id };
+const aboutWebhook = { webhookId: id };
 const {
   MachineUserAdded,
   MachineUserChanged,
@@ -29,6 +30,10 @@ const {
   ClientAssertionUsed,
   UserNameClaimed,
   UserNameReleased,
+  WebhookAdded,
+  WebhookChanged,
+  WebhookSecretRotated,
+  WebhookDisabled,
 } = eventCatalogue;
 
 /**
@@ -84,10 +89,19 @@ export const publishedEvents = {
   UserNameClaimed: UserNameClaimed.data.pick({ userId: true }).extend({ userName: id }),
   UserNameReleased: UserNameReleased.data.pick({ userId: true }).extend({ userName: id }),
 
+  WebhookAdded: WebhookAdded.data.pick({ types: true, description: true }).extend(aboutWebhook),
+  WebhookChanged: WebhookChanged.data.pick({ types: true, description: true }).extend(aboutWebhook),
+  WebhookSecretRotated: WebhookSecretRotated.data.pick({ previousUntil: true }).extend(aboutWebhook),
+  WebhookEnabled: z.strictObject(aboutWebhook),
+  WebhookDisabled: WebhookDisabled.data.pick({ reason: true, failingSince: true }).extend(aboutWebhook),
+  WebhookRemoved: z.strictObject(aboutWebhook),
+
   SubscriptionClaimed: null,
   SubscriptionAdvanced: null,
   EventParked: null,
   ParkedEventReplayed: null,
+  NodeSeen: null,
+  NodeLeft: null,
 } as const satisfies Record<KeyturnEvent['type'], z.ZodObject | null>;
 
 type PublishedEvents = typeof publishedEvents;
@@ -114,7 +128,11 @@ export function isBookkeeping(type: string): boolean {
 }
 
 /** The name of the field that the id of an aggregate is published as; streams of one aggregate only need none. */
-const idFields: Readonly<Record<string, string>> = { machineUser: 'userId', userName: 'userName' };
+const idFields: Readonly<Record<string, string>> = {
+  machineUser: 'userId',
+  userName: 'userName',
+  webhook: 'webhookId',
+};
 
 /** What subscribers are shown of the event's data: nothing of an event that is not published. */
 export function publishedDataOf(

@@ -39,6 +39,8 @@ export interface FailedAttempt {
 export interface SubscriptionWorkerOptions {
   readonly name: string;
   readonly nodeId: string;
+  /** Id of the worker that it takes over from, null for no one. Undefined: from whoever there is. */
+  readonly supersedes?: string | null | undefined;
   readonly feed: EventFeed;
   readonly commands: CommandHandler;
   /** Where a subscriber begins that has no progress yet: a position of the log, exclusive. */
@@ -125,8 +127,8 @@ export class SubscriptionWorker {
 
   /** Takes the subscription, and up where it was left. */
   async #resume(): Promise<void> {
-    const { name, commands, after, feed } = this.#options;
-    const claim = { type: 'ClaimSubscription', ...this.#worker } as const;
+    const { name, commands, after, feed, supersedes } = this.#options;
+    const claim = { type: 'ClaimSubscription', ...this.#worker, supersedes } as const;
     const { state } = await commands.execute(subscription, name, claim, this.#context);
     this.#position = state.progress === undefined ? after : BigInt(state.progress.position);
     this.#savedPosition = this.#position;

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { instance, instanceId, organization } from '../../src/domain/aggregates.ts';
 import { cloudEventJsonSchema } from '../../src/subscriptions/cloud-event.ts';
 import { context } from '../support/application.ts';
 import { appendSecretsSet, openEventSource } from '../support/event-stream.ts';
+import { eventually } from '../support/eventually.ts';
 import {
   addRobot,
   adminToken,
@@ -72,7 +73,7 @@ describe('the stream', () => {
     const { events, opened } = open();
     await opened;
     const { userId } = await addRobot(call);
-    await vi.waitFor(() => expect(events).toHaveLength(3));
+    await eventually(() => expect(events).toHaveLength(3));
     expect(types(events)).toEqual(['UserNameClaimed', 'MachineUserAdded', 'MachineSecretSet']);
     expect(events[2]).toEqual({
       specversion: '1.0',
@@ -97,8 +98,8 @@ describe('the stream', () => {
     const { running, call, open } = await streaming();
     const { events } = open('?after=0');
     const { clientSecret } = await addRobot(call);
-    await vi.waitFor(() => expect(types(events).at(-1)).toBe('MachineSecretSet'));
-    await vi.waitFor(() =>
+    await eventually(() => expect(types(events).at(-1)).toBe('MachineSecretSet'));
+    await eventually(() =>
       expect(types(events).filter((type) => type === 'MachineSecretSet')).toHaveLength(2),
     );
     const text = JSON.stringify(events);
@@ -112,17 +113,17 @@ describe('the stream', () => {
     const { call, open } = await streaming();
     await addRobot(call);
     const all = open('?after=0');
-    await vi.waitFor(() => expect(types(all.events)).toContain('MachineSecretSet'));
+    await eventually(() => expect(types(all.events)).toContain('MachineSecretSet'));
     await addRobot(call, 'second');
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(types(all.events).filter((type) => type === 'UserNameClaimed')).toHaveLength(3),
     );
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(types(all.events).filter((type) => type === 'MachineSecretSet')).toHaveLength(3),
     );
     for (const index of [0, 3, all.events.length - 2]) {
       const rest = open(`?after=${all.events[index]?.position}`);
-      await vi.waitFor(() => expect(rest.events).toEqual(all.events.slice(index + 1)));
+      await eventually(() => expect(rest.events).toEqual(all.events.slice(index + 1)));
     }
   });
 
@@ -147,11 +148,11 @@ describe('the stream', () => {
     const second = await addRobot(call, 'second');
     await call('DELETE', `/users/${first.userId}/secret`);
     const byType = open('?after=0&type=MachineSecretRemoved&type=keyturn.v1.OrganizationAdded');
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(types(byType.events)).toEqual(['OrganizationAdded', 'MachineSecretRemoved']),
     );
     const byUser = open(`?after=0&user=${second.userId}`);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(types(byUser.events)).toEqual(['UserNameClaimed', 'MachineUserAdded', 'MachineSecretSet']),
     );
   });
@@ -166,7 +167,7 @@ describe('the stream', () => {
     const begin = Number(/id: (\d+)/.exec(first)?.[1]);
     await addRobot(call);
     let text = '';
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       text += (await reader?.read())?.value ?? '';
       expect(Number(/: heartbeat\nid: (\d+)\n\n$/.exec(text)?.[1])).toBeGreaterThanOrEqual(begin + 3);
     });
@@ -200,7 +201,7 @@ describe('who may read', () => {
       { type: 'AddMember', userId: 'last', roles: ['ORG_OWNER'] },
       context,
     );
-    await vi.waitFor(() => expect(own.events.at(-1)?.data).toMatchObject({ userId: 'last' }));
+    await eventually(() => expect(own.events.at(-1)?.data).toMatchObject({ userId: 'last' }));
     expect(types(own.events)).toEqual([
       'OrganizationAdded',
       'MachineUserAdded',
@@ -217,7 +218,7 @@ describe('who may read', () => {
     const { running, open } = await streaming();
     await memberToken(running, { role: 'ORG_OWNER', organizationId: 'org-2' });
     const all = open('?after=0');
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(new Set(all.events.map((event) => event.organizationid))).toEqual(
         new Set([undefined, running.admin.organizationId, 'org-2']),
       ),
@@ -226,7 +227,7 @@ describe('who may read', () => {
       open('?after=0&organization=org-2'),
       open('?after=0', { 'x-zitadel-orgid': 'org-2' }),
     ]) {
-      await vi.waitFor(() => expect(one.events.length).toBeGreaterThanOrEqual(4));
+      await eventually(() => expect(one.events.length).toBeGreaterThanOrEqual(4));
       expect(new Set(one.events.map((event) => event.organizationid))).toEqual(new Set(['org-2']));
     }
   });
@@ -251,10 +252,10 @@ describe('who may read', () => {
     const stream = openEventSource(`${url}${path}?type=MachineSecretSet`, () => token);
     await stream.opened;
     const robot = await addRobot(call);
-    await vi.waitFor(() => expect(stream.events).toHaveLength(1));
+    await eventually(() => expect(stream.events).toHaveLength(1));
     await end(running, userId);
     await call('PUT', `/users/${robot.userId}/secret`, {});
-    await vi.waitFor(() => expect(stream.source.readyState).toBe(stream.source.CLOSED), 5000);
+    await eventually(() => expect(stream.source.readyState).toBe(stream.source.CLOSED), 5000);
     expect([401, 404]).toContain(stream.errors.at(-1)?.code);
     expect(stream.events).toHaveLength(1);
   });
@@ -265,7 +266,7 @@ describe('who may read', () => {
     const stream = open();
     await stream.opened;
     now += 2 * 3600 * 1000;
-    await vi.waitFor(() => expect(stream.errors.at(-1)?.code).toBe(401), 5000);
+    await eventually(() => expect(stream.errors.at(-1)?.code).toBe(401), 5000);
     expect(stream.source.readyState).toBe(stream.source.CLOSED);
   });
 
@@ -279,7 +280,7 @@ describe('who may read', () => {
       'Too many open event streams of this user (KEYTURN-Streams)',
     ]);
     first.source.close();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const third = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } });
       await third.body?.cancel();
       expect(third.status).toBe(200);
@@ -364,7 +365,7 @@ test('through a connection that is cut a hundred times, every event comes once a
     appended += 5;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await vi.waitFor(() => expect(stream.events.length).toBeGreaterThanOrEqual(appended), 20_000);
+  await eventually(() => expect(stream.events.length).toBeGreaterThanOrEqual(appended), 20_000);
   expect(proxy.cuts()).toBeGreaterThanOrEqual(100);
   expect(stream.events.map((event) => Number(event.streamversion))).toEqual(
     Array.from({ length: appended }, (_, index) => index + 2),
@@ -395,7 +396,7 @@ test('a reader that does not read is dropped, and goes on after the last id that
     received += text;
     if (received.length > 200_000) socket.pause();
   });
-  await vi.waitFor(() => expect(running.log()).toContain('its reader is too slow'), 10_000);
+  await eventually(() => expect(running.log()).toContain('its reader is too slow'), 10_000);
   socket.removeAllListeners('data').resume();
   await once(socket, 'close');
   const ids = [...received.matchAll(/id: (\d+)\ndata: [^\n]*\n\n/g)].map(([, id]) => Number(id));
@@ -403,7 +404,7 @@ test('a reader that does not read is dropped, and goes on after the last id that
   expect(ids.length).toBeLessThan(20_000);
 
   const rest = openEventSource(`${url}${path}?user=busy&after=${ids.at(-1)}`, () => token);
-  await vi.waitFor(() => expect(ids.length + rest.events.length).toBeGreaterThanOrEqual(20_002), 20_000);
+  await eventually(() => expect(ids.length + rest.events.length).toBeGreaterThanOrEqual(20_002), 20_000);
   expect(ids.length + rest.events.length).toBe(20_002);
   expect(rest.events.at(-1)?.streamversion).toBe('20001');
 });
@@ -428,8 +429,8 @@ test('a role of the instance that ends is noticed', async () => {
     context,
   );
   const stream = openEventSource(`${url}${path}?after=0`, () => token);
-  await vi.waitFor(() => expect(types(stream.events)).toContain('InstanceSetUp'));
+  await eventually(() => expect(types(stream.events)).toContain('InstanceSetUp'));
   await commands.execute(instance, instanceId, { type: 'RemoveMember', userId }, context);
-  await vi.waitFor(() => expect(stream.errors.length).toBeGreaterThan(0));
+  await eventually(() => expect(stream.errors.length).toBeGreaterThan(0));
   expect(types(stream.events)).not.toContain('InstanceMemberRemoved');
 });

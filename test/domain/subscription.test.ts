@@ -23,6 +23,20 @@ describe('the progress of a subscription', () => {
     given(claimed(one))
       .when({ type: 'ClaimSubscription', ...two })
       .thenEvents(claimed(two)));
+  it('is taken over from who was believed to hold it, and from nobody else', () => {
+    given(claimed(one))
+      .when({ type: 'ClaimSubscription', ...two, supersedes: 'w1' })
+      .thenEvents(claimed(two));
+    given(claimed(one))
+      .when({ type: 'ClaimSubscription', ...two, supersedes: 'w0' })
+      .thenError('SUBSCRIPTION_TAKEN_OVER');
+    given(claimed(one))
+      .when({ type: 'ClaimSubscription', ...two, supersedes: null })
+      .thenError('SUBSCRIPTION_TAKEN_OVER');
+    given()
+      .when({ type: 'ClaimSubscription', ...two, supersedes: null })
+      .thenEvents(claimed(two));
+  });
   it('is saved by the worker that holds it', () =>
     given(claimed(one))
       .when({ ...advance, ...one })

@@ -28,6 +28,8 @@ const confined: Record<string, readonly string[]> = {
   '@node-rs/bcrypt': ['application/secret-hasher.ts'],
   '@commander-js/extra-typings': ['cli/'],
   '@connectrpc': ['api/'],
+  undici: ['subscriptions/webhooks/webhook-sender.ts'],
+  'ipaddr.js': ['subscriptions/webhooks/target-policy.ts'],
   '#generated': ['api/'],
 };
 

@@ -2,7 +2,14 @@ import { copyFileSync, existsSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { accessToken, instance, instanceId, machineUser, organization } from '../../src/domain/aggregates.ts';
+import {
+  accessToken,
+  instance,
+  instanceId,
+  machineUser,
+  organization,
+  webhook,
+} from '../../src/domain/aggregates.ts';
 import { secretIdOf } from '../../src/domain/machine-secret.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
@@ -82,6 +89,18 @@ async function eventfulStore(): Promise<EventStore> {
   await commands.execute(machineUser, 'one', { ...addKey, keyId: 'k2' }, context);
   await commands.execute(machineUser, 'one', { type: 'RemoveKey', organizationId, keyId: 'k2' }, context);
   await commands.execute(accessToken, 'token', { type: 'Revoke', userId: 'one', expiresAt }, context);
+  const target = { url: 'https://a.example/', types: [], userId: '', description: '' };
+  const secret = { secretId: 's', encryptedSecret: 'jwe' };
+  const add = { type: 'AddWebhook', organizationId, ...target, ...secret } as const;
+  await commands.execute(webhook, 'w1', add, context);
+  await commands.execute(webhook, 'w2', add, context);
+  await commands.execute(webhook, 'w2', { type: 'RemoveWebhook', organizationId }, context);
+  const rotate = {
+    type: 'RotateWebhookSecret',
+    organizationId,
+    previousUntil: '2026-01-02T03:04:05.678Z',
+  } as const;
+  await commands.execute(webhook, 'w1', { ...rotate, ...secret, secretId: 's2' }, context);
   return store;
 }
 

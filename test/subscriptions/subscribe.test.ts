@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import fc from 'fast-check';
-import { describe, expect, expectTypeOf, it, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, expectTypeOf, it, onTestFinished, test } from 'vitest';
 import { machineUser, streamOf, subscription as subscriptionAggregate } from '../../src/domain/aggregates.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import type { CloudEvent } from '../../src/subscriptions/cloud-event.ts';
 import { StoreFeed } from '../../src/subscriptions/event-feed.ts';
 import { followEvents, type SubscribeOptions, subscribe } from '../../src/subscriptions/subscribe.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
+import { eventually } from '../support/eventually.ts';
 
 const fastRetry = { firstDelay: 1, longestDelay: 5, longestOutageDelay: 5 };
 
@@ -65,11 +66,11 @@ describe('events', () => {
     const store = emptyStore();
     await userWithSecrets(store, 'one', 1);
     const { events } = collect(store, { source: 'https://keyturn.example' });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(types(events)).toEqual(['UserNameClaimed', 'MachineUserAdded', 'MachineSecretSet']),
     );
     await node(store).machineUsers.removeSecret({ userId: 'one', organizationId }, context);
-    await vi.waitFor(() => expect(events).toHaveLength(4));
+    await eventually(() => expect(events).toHaveLength(4));
     expect(events[3]).toMatchObject({
       specversion: '1.0',
       source: 'https://keyturn.example',
@@ -92,7 +93,7 @@ describe('events', () => {
     }
     const filtered = async (filter: NonNullable<SubscribeOptions['filter']>, name: string, count: number) => {
       const { events } = collect(store, { filter, name });
-      await vi.waitFor(() => expect(events.length).toBeGreaterThanOrEqual(count));
+      await eventually(() => expect(events.length).toBeGreaterThanOrEqual(count));
       return events.map((event) => [event.type.replace('keyturn.v1.', ''), event.subject]);
     };
     expect(await filtered({ types: ['MachineSecretSet'] }, 'types', 3)).toEqual([
@@ -116,7 +117,7 @@ describe('events', () => {
     await userWithSecrets(store, 'one', 1);
     await node(store).commands.execute(machineUser, 'one', { type: 'Remove', organizationId }, context);
     const { events } = collect(store, { filter: { organizationId, types: ['MachineUserRemoved'] } });
-    await vi.waitFor(() => expect(events).toHaveLength(1));
+    await eventually(() => expect(events).toHaveLength(1));
   });
 
   it('have the type of what the filter lets through', () => {
@@ -147,11 +148,11 @@ describe('progress', () => {
     const store = emptyStore();
     await userWithSecrets(store, 'one', 2);
     const first = collect(store);
-    await vi.waitFor(() => expect(first.events).toHaveLength(4));
+    await eventually(() => expect(first.events).toHaveLength(4));
     await first.stop();
     await node(store).machineUsers.setSecret({ userId: 'one', organizationId }, context);
     const second = collect(store);
-    await vi.waitFor(() => expect(second.events).toHaveLength(1));
+    await eventually(() => expect(second.events).toHaveLength(1));
     await second.stop();
     expect(second.events[0]?.streamversion).toBe('4');
   });
@@ -160,24 +161,24 @@ describe('progress', () => {
     const store = emptyStore();
     await userWithSecrets(store, 'one', 1);
     const first = collect(store, { name: 'first' });
-    await vi.waitFor(() => expect(first.events).toHaveLength(3));
+    await eventually(() => expect(first.events).toHaveLength(3));
     const second = collect(store, { name: 'second', after: BigInt(first.events[1]?.position ?? 0) });
-    await vi.waitFor(() => expect(types(second.events)).toEqual(['MachineSecretSet']));
+    await eventually(() => expect(types(second.events)).toEqual(['MachineSecretSet']));
     const third = collect(store, { name: 'third', after: 'end' });
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await Array.fromAsync(store.readStream(streamOf(subscriptionAggregate, 'third')))).toHaveLength(
         1,
       ),
     );
     await node(store).machineUsers.setSecret({ userId: 'one', organizationId }, context);
-    await vi.waitFor(() => expect(third.events.map((event) => event.streamversion)).toEqual(['3']));
+    await eventually(() => expect(third.events.map((event) => event.streamversion)).toEqual(['3']));
   });
 
   it('is coarse: a thousand events cost two in the log', async () => {
     const store = emptyStore();
     await userWithSecrets(store, 'one', 1000);
     const { events, stop } = collect(store);
-    await vi.waitFor(() => expect(events).toHaveLength(1002), 20_000);
+    await eventually(() => expect(events).toHaveLength(1002), 20_000);
     await stop();
     const saved = await Array.fromAsync(store.readStream(streamOf(subscriptionAggregate, 'collector')));
     expect(saved.map((event) => event.type)).toEqual([
@@ -191,9 +192,9 @@ describe('progress', () => {
     const store = emptyStore();
     await userWithSecrets(store, 'one', 1);
     const subscribers = ['a', 'b', 'c'].map((name) => collect(store, { name, saveInterval: 1 }));
-    for (const { events } of subscribers) await vi.waitFor(() => expect(events).toHaveLength(3));
+    for (const { events } of subscribers) await eventually(() => expect(events).toHaveLength(3));
     const count = async () => (await Array.fromAsync(store.readAll())).length;
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const before = await count();
       await new Promise((resolve) => setTimeout(resolve, 100));
       expect(await count()).toBe(before);
@@ -204,16 +205,16 @@ describe('progress', () => {
     const store = emptyStore();
     await userWithSecrets(store, 'one', 3);
     const crashed = collect(store, { saveInterval: 60_000 });
-    await vi.waitFor(() => expect(crashed.events).toHaveLength(5));
+    await eventually(() => expect(crashed.events).toHaveLength(5));
     // It never saved, and is still there when the next one begins.
     const next = collect(store);
-    await vi.waitFor(() => expect(next.events).toHaveLength(5));
+    await eventually(() => expect(next.events).toHaveLength(5));
     expect(next.events).toEqual(crashed.events);
     await next.stop();
     await expect(crashed.stop()).rejects.toMatchObject({ code: 'SUBSCRIPTION_TAKEN_OVER' });
     const last = collect(store);
     await node(store).machineUsers.setSecret({ userId: 'one', organizationId }, context);
-    await vi.waitFor(() => expect(last.events.map((event) => event.streamversion)).toEqual(['5']));
+    await eventually(() => expect(last.events.map((event) => event.streamversion)).toEqual(['5']));
   });
 });
 
@@ -227,7 +228,7 @@ describe('a handler that throws', () => {
       filter: { types: ['MachineSecretSet'] },
       fail: (event) => event.subject === 'machineUser-one' && refusals-- > 0,
     });
-    await vi.waitFor(() => expect(events).toHaveLength(4));
+    await eventually(() => expect(events).toHaveLength(4));
     expect(versions(attempts, 'one')).toEqual([2, 2, 2, 2, 2, 3]);
     expect(versions(events, 'one')).toEqual([2, 3]);
     expect(versions(events, 'two')).toEqual([2, 3]);
@@ -248,7 +249,7 @@ describe('a handler that throws', () => {
       fail: (event) => broken && event.streamversion === '2',
       onFailedAttempt: ({ attempts }) => void failed.push(attempts),
     });
-    await vi.waitFor(() => expect(versions(events, 'one')).toEqual([3]));
+    await eventually(() => expect(versions(events, 'one')).toEqual([3]));
     expect(failed).toEqual([1, 2, 3]);
     const [parked] = await subscription.parked();
     expect(parked).toMatchObject({
@@ -260,7 +261,7 @@ describe('a handler that throws', () => {
 
     broken = false;
     await subscription.replay(parked?.eventId ?? '');
-    await vi.waitFor(() => expect(versions(events, 'one')).toEqual([3, 2]));
+    await eventually(() => expect(versions(events, 'one')).toEqual([3, 2]));
     expect(await subscription.parked()).toEqual([]);
     await expect(subscription.replay(parked?.eventId ?? '')).rejects.toMatchObject({
       code: 'PARKED_EVENT_NOT_FOUND',
@@ -277,10 +278,10 @@ describe('a handler that throws', () => {
       retry: { ...fastRetry, maxAttempts: 1 },
       fail: () => broken,
     });
-    await vi.waitFor(async () => expect(await subscription.parked()).toHaveLength(3));
+    await eventually(async () => expect(await subscription.parked()).toHaveLength(3));
     broken = false;
     expect(await subscription.replayAll()).toBe(3);
-    await vi.waitFor(() => expect(versions(events, 'one')).toEqual([2, 3, 4]));
+    await eventually(() => expect(versions(events, 'one')).toEqual([2, 3, 4]));
   });
 
   it('that failed for an event is asked again after a restart, with what it already took left out', async () => {
@@ -292,10 +293,10 @@ describe('a handler that throws', () => {
       retry: { ...fastRetry, maxAttempts: 1000 },
       fail: (event) => event.subject === 'machineUser-one',
     });
-    await vi.waitFor(() => expect(first.events).toHaveLength(2));
+    await eventually(() => expect(first.events).toHaveLength(2));
     await first.stop();
     const second = collect(store, { filter: { types: ['MachineSecretSet'] } });
-    await vi.waitFor(() => expect(second.events).toHaveLength(1));
+    await eventually(() => expect(second.events).toHaveLength(1));
     expect(versions(second.events, 'one')).toEqual([2]);
   });
 });
@@ -329,10 +330,10 @@ test('a slow handler holds the reading up', async () => {
       return blocked.promise;
     },
   });
-  await vi.waitFor(() => expect(calls).toBe(1));
+  await eventually(() => expect(calls).toBe(1));
   expect(batches).toBe(1);
   blocked.resolve();
-  await vi.waitFor(() => expect(calls).toBe(1502), 10_000);
+  await eventually(() => expect(calls).toBe(1502), 10_000);
   expect(batches).toBeGreaterThan(2);
   stopping.abort();
   await finished;
@@ -360,7 +361,7 @@ test('the abort signal lets the handler at work finish, and begins no other', as
   await finished;
   expect(handled).toEqual(['2']);
   const next = collect(store, { name: 'stopped', filter: { types: ['MachineSecretSet'] } });
-  await vi.waitFor(() => expect(versions(next.events, 'one')).toEqual([3, 4]));
+  await eventually(() => expect(versions(next.events, 'one')).toEqual([3, 4]));
 });
 
 test.each(['', 'with space', 'webhook-1', '../x'])('the name %j is refused', (name) => {

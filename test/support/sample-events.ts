@@ -53,7 +53,9 @@ const categories: readonly (readonly [RegExp, string])[] = [
   [/^Organization/, 'organization'],
   [/^(Instance|SigningKey)/, 'instance'],
   [/^UserName/, 'userName'],
+  [/^Webhook/, 'webhook'],
   [/^Subscription/, 'subscription'],
+  [/^Node/, 'node'],
   [/Parked/, 'parkedEvents'],
 ];
 

@@ -164,6 +164,22 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
     en: 'Parked event delivered again',
     de: 'Zurückgestelltes Ereignis erneut zugestellt',
   },
+  WebhookAdded: { zitadelType: 'keyturn.webhook.added', en: 'Webhook added', de: 'Webhook hinzugefügt' },
+  WebhookChanged: { zitadelType: 'keyturn.webhook.changed', en: 'Webhook changed', de: 'Webhook geändert' },
+  WebhookSecretRotated: {
+    zitadelType: 'keyturn.webhook.secret.rotated',
+    en: 'Signing secret of a webhook rotated',
+    de: 'Signatur-Secret eines Webhooks erneuert',
+  },
+  WebhookEnabled: { zitadelType: 'keyturn.webhook.enabled', en: 'Webhook enabled', de: 'Webhook aktiviert' },
+  WebhookDisabled: {
+    zitadelType: 'keyturn.webhook.disabled',
+    en: 'Webhook disabled',
+    de: 'Webhook deaktiviert',
+  },
+  WebhookRemoved: { zitadelType: 'keyturn.webhook.removed', en: 'Webhook removed', de: 'Webhook entfernt' },
+  NodeSeen: { zitadelType: 'keyturn.node.seen', en: 'Node is alive', de: 'Knoten lebt' },
+  NodeLeft: { zitadelType: 'keyturn.node.left', en: 'Node stopped', de: 'Knoten beendet' },
   UserNameClaimed: {
     zitadelType: 'keyturn.user_name.claimed',
     en: 'User name claimed',

@@ -55,8 +55,14 @@ export interface SubscriptionState {
 }
 
 export type ProgressCommand =
-  /** Makes this worker the one that delivers; all others find out with their next command. */
-  | ({ readonly type: 'ClaimSubscription' } & SubscriptionWorkerRef)
+  /**
+   * Makes this worker the one that delivers; all others find out with their next command.
+   * `supersedes`: only if that worker holds it (null: no one); undefined: whoever does.
+   */
+  | ({
+      readonly type: 'ClaimSubscription';
+      readonly supersedes?: string | null | undefined;
+    } & SubscriptionWorkerRef)
   | ({ readonly type: 'AdvanceSubscription'; readonly progress: Progress } & SubscriptionWorkerRef);
 
 export const progressDecider: Decider<ProgressCommand, ProgressEvent, SubscriptionState> = {
@@ -67,7 +73,11 @@ export const progressDecider: Decider<ProgressCommand, ProgressEvent, Subscripti
     const isHolder = state.worker?.workerId === workerId;
     switch (command.type) {
       case 'ClaimSubscription':
-        return isHolder ? [] : [{ type: 'SubscriptionClaimed', data: { workerId, nodeId } }];
+        if (isHolder) return [];
+        if (command.supersedes !== undefined && command.supersedes !== (state.worker?.workerId ?? null)) {
+          throw new KeyturnError('SUBSCRIPTION_TAKEN_OVER');
+        }
+        return [{ type: 'SubscriptionClaimed', data: { workerId, nodeId } }];
       case 'AdvanceSubscription':
         if (!isHolder) throw new KeyturnError('SUBSCRIPTION_TAKEN_OVER');
         return [{ type: 'SubscriptionAdvanced', data: { workerId, nodeId, ...command.progress } }];

@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EventStoreClosedError, UnreadableEventError, WrongExpectedRevisionError } from '../errors.ts';
 import type {
   AppendResult,
@@ -292,10 +293,11 @@ class SqliteEventStore implements EventStore {
   /** Waits until the log may have grown, or `stop`. */
   async #nextGrowth(stop: AbortSignal): Promise<void> {
     const writtenElsewhere = this.#lock === undefined;
-    const signal = writtenElsewhere
-      ? AbortSignal.any([stop, AbortSignal.timeout(readOnlyPollInterval)])
-      : stop;
-    await once(this.#log, 'grown', { signal }).catch((error: Error) => {
+    // A timer that keeps the process alive: one that follows a log may have nothing else to do.
+    const growth = writtenElsewhere
+      ? delay(readOnlyPollInterval, undefined, { signal: stop })
+      : once(this.#log, 'grown', { signal: stop });
+    await growth.catch((error: Error) => {
       if (error.name !== 'AbortError') throw error;
     });
   }

@@ -1,0 +1,116 @@
+import type { CommandContext, CommandHandler } from '../../application/command-handler.ts';
+import { idOfStream, node } from '../../domain/aggregates.ts';
+import type { EventFeed } from '../event-feed.ts';
+import type { FeedEvent } from '../feed-event.ts';
+
+/** Which of the nodes that share an event store may deliver. */
+export interface Leases {
+  /** A node holds what it has claimed as long as it is alive. */
+  isAlive(nodeId: string): boolean;
+  /** This node is sure that no other one believes it to be dead. */
+  isValid(): boolean;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** The process is the only one on its event store: the store sees to that. */
+export const soleNode: Leases = {
+  isAlive: () => false,
+  isValid: () => true,
+  start: () => {},
+  stop: async () => {},
+};
+
+export interface NodeLeasesOptions {
+  /** Unique to the process. */
+  readonly nodeId: string;
+  readonly commands: CommandHandler;
+  readonly feed: EventFeed & { readonly position: bigint };
+  /** Nothing is written while there is nothing to hold. */
+  readonly isNeeded: () => boolean;
+  /** In milliseconds: how often a node says that it is alive. */
+  readonly beatInterval: number;
+  /** In milliseconds: a node that was not heard of for so long is dead. */
+  readonly expiry: number;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Nodes tell by events that they are alive. Each measures by its own clock how long it has not heard of the others, so
+ * clocks need not agree. A node that could not make itself heard for most of the expiry stops before others
+ * take over; should it be frozen all that time, the claim of the next one refuses its progress.
+ */
+export class NodeLeases implements Leases {
+  readonly #options: NodeLeasesOptions;
+  readonly #stop = new AbortController();
+  readonly #lastSeen = new Map<string, number>();
+  readonly #left = new Set<string>();
+  #startedAt = 0;
+  #validUntil = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> = Promise.resolve();
+  #following: Promise<void> | undefined;
+
+  constructor(options: NodeLeasesOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#startedAt = performance.now();
+    this.#following = this.#follow(this.#options.feed.position);
+    this.#beat();
+  }
+
+  /** Others may take over at once. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#stop.abort();
+    await Promise.all([this.#beating, this.#following]);
+    this.#validUntil = 0;
+    await this.#tell('Leave').catch(this.#options.onError);
+  }
+
+  isAlive(nodeId: string): boolean {
+    if (this.#left.has(nodeId)) return false;
+    const lastSeen = this.#lastSeen.get(nodeId) ?? this.#startedAt;
+    return performance.now() - lastSeen < this.#options.expiry;
+  }
+
+  isValid(): boolean {
+    return performance.now() < this.#validUntil;
+  }
+
+  #beat(): void {
+    const { isNeeded, beatInterval, expiry, onError } = this.#options;
+    const begin = performance.now();
+    const beat = async () => {
+      if (!isNeeded()) return;
+      await this.#tell('Beat');
+      // From before it was written: others may have heard of it right then. A beat earlier than they give up.
+      this.#validUntil = begin + expiry - beatInterval;
+    };
+    this.#beating = beat()
+      .catch(onError)
+      .finally(() => {
+        if (!this.#stop.signal.aborted) this.#timer = setTimeout(() => this.#beat(), beatInterval);
+      });
+  }
+
+  async #tell(type: 'Beat' | 'Leave'): Promise<void> {
+    const { commands, nodeId } = this.#options;
+    const context: CommandContext = { editor: null, correlationId: nodeId, causationId: nodeId };
+    await commands.execute(node, nodeId, { type }, context);
+  }
+
+  async #follow(after: bigint): Promise<void> {
+    const accept = ({ recorded }: FeedEvent) => recorded.stream.startsWith(`${node.category}-`);
+    for await (const { events } of this.#options.feed.follow({ after, accept, signal: this.#stop.signal })) {
+      for (const { recorded } of events) this.#note(recorded.type, idOfStream(recorded.stream));
+    }
+  }
+
+  #note(type: string, nodeId: string): void {
+    if (type === 'NodeLeft') this.#left.add(nodeId);
+    else this.#lastSeen.set(nodeId, performance.now());
+  }
+}

@@ -1,0 +1,109 @@
+import { expect, test } from 'vitest';
+import { subscription } from '../../src/domain/aggregates.ts';
+import { soleNode } from '../../src/subscriptions/webhooks/leases.ts';
+import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
+import { cuttable, deliveryNode } from '../support/delivery-node.ts';
+import { appendSecretsSet } from '../support/event-stream.ts';
+import { eventually } from '../support/eventually.ts';
+import { webhookReceiver } from '../support/webhook-receiver.ts';
+
+const target = {
+  url: '',
+  types: ['MachineSecretSet'],
+  userId: '',
+  description: '',
+  organizationId,
+  after: undefined,
+};
+
+async function withWebhook() {
+  const store = emptyStore();
+  await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
+  const receiver = await webhookReceiver();
+  return { store, receiver, target: { ...target, url: receiver.url } };
+}
+
+const upTo = (last: number) => Array.from({ length: last - 1 }, (_, index) => index + 2);
+
+test('of several nodes one delivers to a webhook at a time', async () => {
+  const { store, receiver, target } = await withWebhook();
+  const nodes = [await deliveryNode(store), await deliveryNode(store), await deliveryNode(store)];
+  await nodes[0]?.webhooks.add(target, context);
+  await appendSecretsSet(store, 'one', 30);
+  await eventually(() => expect(receiver.received).toHaveLength(30));
+  // Long enough for several beats and looks at the lease.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await appendSecretsSet(store, 'one', 30);
+  await eventually(() => expect(receiver.received).toHaveLength(60));
+  expect(receiver.versions('one')).toEqual(upTo(61));
+  const claims = (await Array.fromAsync(store.readAll())).filter(
+    ({ type }) => type === 'SubscriptionClaimed',
+  );
+  expect(claims).toHaveLength(1);
+});
+
+test('a node that leaves in good order is followed by another one, without a repetition', async () => {
+  const { store, receiver, target } = await withWebhook();
+  const first = await deliveryNode(store);
+  await first.webhooks.add(target, context);
+  await appendSecretsSet(store, 'one', 5);
+  await eventually(() => expect(receiver.received).toHaveLength(5));
+  await deliveryNode(store);
+  await first.dispatcher.stop();
+  await appendSecretsSet(store, 'one', 5);
+  await eventually(() => expect(receiver.received).toHaveLength(10));
+  expect(receiver.versions('one')).toEqual(upTo(11));
+});
+
+test('a node that is cut off stops, and another one takes over within the expiry: nothing is missing', async () => {
+  const { store, receiver, target } = await withWebhook();
+  const machine = cuttable(store);
+  const first = await deliveryNode(machine.store);
+  const { webhookId } = await first.webhooks.add(target, context);
+  await appendSecretsSet(store, 'one', 5);
+  await eventually(() => expect(receiver.received).toHaveLength(5));
+  const second = await deliveryNode(store);
+  machine.cut();
+  const cutAt = performance.now();
+  await appendSecretsSet(store, 'one', 5);
+  await eventually(() => expect(receiver.versions('one')).toContain(11), 5000);
+  expect(performance.now() - cutAt).toBeLessThan(4000);
+  expect([...new Set(receiver.versions('one'))]).toEqual(upTo(11));
+  const { state } = await second.commands.load(subscription, `webhook-${webhookId}`);
+  expect(state.worker?.nodeId).toBe(second.nodeId);
+});
+
+test('a node that was frozen cannot set the progress of its successor back', async () => {
+  const { store, receiver, target } = await withWebhook();
+  // It never doubts itself, and takes a webhook from whoever holds it.
+  const stubborn = { ...soleNode };
+  const first = await deliveryNode(store, { leases: stubborn });
+  const { webhookId } = await first.webhooks.add(target, context);
+  await appendSecretsSet(store, 'one', 3);
+  await eventually(() => expect(receiver.received).toHaveLength(3));
+  stubborn.isAlive = () => true;
+  const second = await deliveryNode(store);
+  await eventually(async () => {
+    const { state } = await second.commands.load(subscription, `webhook-${webhookId}`);
+    expect(state.worker?.nodeId).toBe(second.nodeId);
+  }, 3000);
+  await appendSecretsSet(store, 'one', 3);
+  await eventually(() => expect(receiver.versions('one')).toContain(7));
+  await eventually(async () => {
+    const { state } = await second.commands.load(subscription, `webhook-${webhookId}`);
+    expect([state.worker?.nodeId, Number(state.progress?.position)]).toEqual([
+      second.nodeId,
+      expect.any(Number),
+    ]);
+    const saves = (await Array.fromAsync(store.readStream(`subscription-webhook-${webhookId}`))).slice(-1);
+    expect(saves[0]?.data).toMatchObject({ nodeId: second.nodeId, pending: [] });
+  });
+  expect([...new Set(receiver.versions('one'))]).toEqual(upTo(7));
+});
+
+test('nodes write nothing while there is no webhook', async () => {
+  const store = emptyStore();
+  await deliveryNode(store);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(await Array.fromAsync(store.readAll())).toEqual([]);
+});
