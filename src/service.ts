@@ -5,24 +5,17 @@ import type { Logger } from 'pino';
 import type { TlsCredentials } from './api/listener.ts';
 import { oauthPaths } from './api/oauth/metadata.ts';
 import { createServer } from './api/server.ts';
-import { AccessTokens } from './application/access-tokens.ts';
-import { ClientAssertions } from './application/client-assertions.ts';
-import { ClientAuthenticator } from './application/client-authentication.ts';
 import { CommandHandler } from './application/command-handler.ts';
-import { type CredentialCheck, credentialCheck } from './application/credential-check.ts';
 import { EventLog } from './application/event-log.ts';
-import { IdTokens } from './application/id-tokens.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { MachineKeys } from './application/machine-keys.ts';
 import { MachineUsers } from './application/machine-users.ts';
 import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts';
 import { Members } from './application/members.ts';
-import { OpaqueAccessTokens } from './application/opaque-access-tokens.ts';
 import { Organizations } from './application/organizations.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
-import { SigningKeyRing } from './application/signing-key-ring.ts';
+import { type AuthorizationServerConfig, createAuthorizationServer } from './authorization-server.ts';
 import { DataDirectory } from './data-directory.ts';
-import type { SigningAlgorithm } from './domain/instance/signing-keys.ts';
 import { EventStoreUnavailableError } from './eventstore/errors.ts';
 import type { EventStore } from './eventstore/event-store.ts';
 import { openEventStoreDbEventStore } from './eventstore/eventstoredb/eventstoredb-event-store.ts';
@@ -34,7 +27,7 @@ import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
 import { createWebhookDelivery, type WebhookConfig } from './webhook-delivery.ts';
 
-export interface ServiceConfig extends WebhookConfig {
+export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -46,14 +39,8 @@ export interface ServiceConfig extends WebhookConfig {
   /** 32 bytes. Default: the one in the data directory, made on the first start. Required with EventStoreDB. */
   readonly masterKey?: Uint8Array | undefined;
   readonly bcryptCost: number;
-  /** Default: `read-model`. */
-  readonly credentialCheck?: CredentialCheck | undefined;
-  /** In seconds. Default: an hour. */
-  readonly accessTokenLifetime?: number | undefined;
-  /** In seconds. Default: an hour. */
-  readonly idTokenLifetime?: number | undefined;
-  /** Of keys made from now on. Default: ES256. */
-  readonly signingAlgorithm?: SigningAlgorithm | undefined;
+  /** 32 bytes: the master key before a change, needed until all that is under it was put under the new one. */
+  readonly previousMasterKey?: Uint8Array | undefined;
   /** How many event streams a user may have open. Default: 10. */
   readonly eventStreamsPerUser?: number | undefined;
   /** In milliseconds: an event stream is silent no longer than this. Default: 15 seconds. */
@@ -62,12 +49,12 @@ export interface ServiceConfig extends WebhookConfig {
   readonly slowReaderLimit?: number | undefined;
   /** With it the port speaks TLS only. */
   readonly tls?: TlsCredentials | undefined;
+  /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed. Default: none. */
+  readonly trustedProxies?: readonly string[] | undefined;
 }
 
 /** In milliseconds: how long another node may take to set the instance up. */
 const setUpPatience = 10_000;
-/** In seconds. */
-const defaultTokenLifetime = 3600;
 const defaultStreamsPerUser = 10;
 /** In milliseconds: proxies end connections that are silent for longer, many after 30 or 60 seconds. */
 const defaultHeartbeatInterval = 15_000;
@@ -135,7 +122,10 @@ async function start(
   const { eventStore, isShared, isReachable } = openEventStore(config, dataDirectory, logger);
   onRelease(() => eventStore.close());
   if (isShared && config.masterKey === undefined) throw new MissingMasterKeyError();
-  const masterKeys = new MasterKeys(config.masterKey ?? (await dataDirectory.masterKey()));
+  const masterKeys = new MasterKeys(
+    config.masterKey ?? (await dataDirectory.masterKey()),
+    config.previousMasterKey,
+  );
   const readModel = ReadModel.openFile(dataDirectory.readModelFile);
   onRelease(() => readModel.close());
   let head = 0n;
@@ -156,28 +146,17 @@ async function start(
   });
   const machineUsers = new MachineUsers(commands, hasher);
   const directory = readModel.queries;
-  const keyRing = new SigningKeyRing({ directory, masterKeys, clock });
   let issuer = config.externalUrl ?? '';
-  const tokenOptions = { issuer: () => issuer, keyRing, clock };
-  const accessTokens = new AccessTokens({
-    ...tokenOptions,
-    opaqueTokens: new OpaqueAccessTokens(masterKeys),
-    directory,
+  const authorizationServer = createAuthorizationServer(config, {
+    issuer: () => issuer,
     commands,
-    lifetime: config.accessTokenLifetime ?? defaultTokenLifetime,
-  });
-  const idTokens = new IdTokens({
-    ...tokenOptions,
-    lifetime: config.idTokenLifetime ?? defaultTokenLifetime,
-  });
-  const isStillValid = credentialCheck(config.credentialCheck ?? 'read-model', commands);
-  const authenticator = new ClientAuthenticator({
     directory,
+    masterKeys,
     hasher,
-    commands,
-    isStillValid,
-    onRehashFailure: (error) => logger.warn({ err: error }, 'a secret could not be hashed anew'),
+    clock,
+    logger,
   });
+  onRelease(() => authorizationServer.close());
 
   const heartbeatInterval = config.heartbeatInterval ?? defaultHeartbeatInterval;
   const feed = new LiveEventFeed({
@@ -213,16 +192,10 @@ async function start(
       directory,
       progress: () => projector.progress,
       instanceDomain: () => new URL(issuer).hostname,
+      keyRing: authorizationServer.keyRing,
+      rotation: authorizationServer.rotation,
     },
-    oauth: {
-      issuer: () => issuer,
-      authenticator,
-      assertions: new ClientAssertions({ issuer: () => issuer, directory, commands, clock, isStillValid }),
-      accessTokens,
-      idTokens,
-      keyRing,
-      directory,
-    },
+    oauth: authorizationServer.oauth,
     webhooks: { webhooks, commands, directory, deliveries: dispatcher },
     eventStream: {
       feed,
@@ -230,6 +203,7 @@ async function start(
       heartbeatInterval,
       slowReaderLimit: config.slowReaderLimit ?? defaultSlowReaderLimit,
     },
+    trustedProxies: config.trustedProxies ?? [],
     readiness: () => ({
       isReady: waitingFor === undefined && projector.isReady,
       ...(waitingFor !== undefined && { waitingFor }),
@@ -261,7 +235,7 @@ async function start(
       commands,
       machineUsers,
       masterKeys,
-      signingAlgorithm: config.signingAlgorithm ?? 'ES256',
+      signingAlgorithm: authorizationServer.signingAlgorithm,
       saveAdminCredentials: (credentials) =>
         dataDirectory.saveAdminCredentials({
           issuer,
@@ -273,9 +247,10 @@ async function start(
     }),
   );
   await projector.waitFor(await headOf(eventStore));
-  await keyRing.current();
+  await authorizationServer.keyRing.current();
   await feed.start();
   dispatcher.start();
+  await authorizationServer.start();
   waitingFor = undefined;
   return {
     url,

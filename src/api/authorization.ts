@@ -1,6 +1,13 @@
 import type { AccessTokens } from '../application/access-tokens.ts';
+import {
+  DpopNonceError,
+  type DpopProofs,
+  InvalidDpopProofError,
+  type ProvenRequest,
+} from '../application/dpop-proofs.ts';
 import { KeyturnError } from '../domain/errors.ts';
 import { permissionsOf } from '../domain/roles.ts';
+import { type PresentedAccessToken, readAccessToken, verifyAccessToken } from './presented-access-token.ts';
 import type { RpcService } from './rpc/method.ts';
 import type { RequiredPermission } from './rpc/method-options.ts';
 
@@ -17,6 +24,8 @@ export interface Caller {
 export interface Credentials {
   readonly authorization: string | undefined;
   readonly 'x-zitadel-orgid': string | undefined;
+  /** With a token that is bound to a key (RFC 9449). */
+  readonly proof?: ProvenRequest | undefined;
 }
 
 /** What the read model knows of users, organizations and memberships. */
@@ -29,19 +38,28 @@ export interface AccessDirectory {
   rolesInInstance(userId: string): readonly string[];
 }
 
+export interface AuthorizerOptions {
+  readonly accessTokens: AccessTokens;
+  readonly dpop: DpopProofs;
+  readonly directory: AccessDirectory;
+}
+
 /** Decides who may call what, with ZITADEL's order of checks and its answers. */
 export class Authorizer {
-  readonly #tokens: AccessTokens;
+  readonly #accessTokens: AccessTokens;
+  readonly #dpop: DpopProofs;
   readonly #directory: AccessDirectory;
 
-  constructor(tokens: AccessTokens, directory: AccessDirectory) {
-    this.#tokens = tokens;
+  constructor({ accessTokens, dpop, directory }: AuthorizerOptions) {
+    this.#accessTokens = accessTokens;
+    this.#dpop = dpop;
     this.#directory = directory;
   }
 
   /**
    * @returns the caller, or undefined for a method that needs none
-   * @throws KeyturnError `AUTH_HEADER_MISSING`, `AUTH_HEADER_INVALID`, `TOKEN_INVALID`, `ORGANIZATION_UNKNOWN`,
+   * @throws KeyturnError `AUTH_HEADER_MISSING`, `AUTH_HEADER_INVALID`, `TOKEN_INVALID`,
+   *   `DPOP_PROOF_INVALID`, `DPOP_NONCE_NEEDED`, `ORGANIZATION_UNKNOWN`,
    *   `MEMBERSHIP_NOT_FOUND`, `PERMISSION_MISSING`, in this order
    */
   async authorize(
@@ -78,11 +96,11 @@ export class Authorizer {
   async #authenticate(credentials: Credentials): Promise<Caller> {
     const { authorization, 'x-zitadel-orgid': requestedOrganizationId } = credentials;
     if (!authorization) throw new KeyturnError('AUTH_HEADER_MISSING');
-    const token = /^Bearer +([^ ]+)$/i.exec(authorization)?.[1];
-    if (token === undefined) throw new KeyturnError('AUTH_HEADER_INVALID');
+    const presented = readAccessToken(authorization);
+    if (presented === undefined) throw new KeyturnError('AUTH_HEADER_INVALID');
 
     const audience = this.#directory.managementProjectId();
-    const claims = await this.#tokens.verify(token);
+    const claims = await this.#verify(presented, credentials.proof);
     const homeOrganizationId = claims && this.#directory.organizationOfActiveUser(claims.userId);
     const isForThisApi = audience !== undefined && claims?.audience.includes(audience) === true;
     if (claims === undefined || !isForThisApi || homeOrganizationId === undefined) {
@@ -92,6 +110,19 @@ export class Authorizer {
     const organizationId = requestedOrganizationId || homeOrganizationId;
     if (!this.#directory.organizationExists(organizationId)) throw new KeyturnError('ORGANIZATION_UNKNOWN');
     return { userId: claims.userId, homeOrganizationId, organizationId };
+  }
+
+  async #verify(presented: PresentedAccessToken, proof: ProvenRequest | undefined) {
+    const verifiers = { accessTokens: this.#accessTokens, dpop: this.#dpop };
+    try {
+      return await verifyAccessToken(presented, proof, verifiers);
+    } catch (error) {
+      if (error instanceof DpopNonceError) throw new KeyturnError('DPOP_NONCE_NEEDED');
+      if (error instanceof InvalidDpopProofError) {
+        throw new KeyturnError('DPOP_PROOF_INVALID', { text: error.message });
+      }
+      throw error;
+    }
   }
 }
 

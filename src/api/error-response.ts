@@ -23,8 +23,15 @@ export function answerError(error: Error, request: FastifyRequest, reply: Fastif
     answerGrpcError(known, request.headers['content-type'], reply);
     return;
   }
-  if (known.grpcCode === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="keyturn"');
+  if (known.grpcCode === 'UNAUTHENTICATED') reply.header('www-authenticate', challengeOf(known));
   reply.code(known.httpStatus).send(errorBodyOf(known));
+}
+
+/** RFC 6750 section 3, RFC 9449 section 7.1. */
+function challengeOf({ code }: KeyturnError): string {
+  if (code === 'DPOP_PROOF_INVALID') return 'DPoP realm="keyturn", error="invalid_dpop_proof"';
+  if (code === 'DPOP_NONCE_NEEDED') return 'DPoP realm="keyturn", error="use_dpop_nonce"';
+  return 'Bearer realm="keyturn"';
 }
 
 /** A gRPC answer without messages: the status stands in the headers ("Trailers-Only"). */

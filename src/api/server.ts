@@ -14,6 +14,11 @@ import { corsOptions } from './cross-origin.ts';
 import { answerError } from './error-response.ts';
 import { type EventStreamDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
 import { healthRoutes, type Readiness } from './health-routes.ts';
+import {
+  type OwnMachineUserServiceDependencies,
+  ownMachineUserService,
+} from './keyturn/machine-user-service.ts';
+import { type SigningKeyServiceDependencies, signingKeyService } from './keyturn/signing-key-service.ts';
 import { createListener, type TlsCredentials } from './listener.ts';
 import { type ManagementDependencies, managementService } from './management/management-service.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
@@ -28,7 +33,11 @@ import { type UserServiceDependencies, userService } from './user-v2/user-servic
 import { type WebhookDependencies, webhookService } from './webhooks/webhook-service.ts';
 
 export interface ServerDependencies {
-  readonly services: ManagementDependencies & AdminDependencies & Omit<UserServiceDependencies, 'authorizer'>;
+  readonly services: ManagementDependencies &
+    AdminDependencies &
+    Omit<UserServiceDependencies, 'authorizer'> &
+    OwnMachineUserServiceDependencies &
+    SigningKeyServiceDependencies;
   readonly oauth: OAuthDependencies;
   readonly webhooks: WebhookDependencies;
   readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
@@ -36,6 +45,8 @@ export interface ServerDependencies {
   readonly readiness: () => Readiness;
   readonly position: ReadPosition;
   readonly logger: FastifyBaseLogger;
+  /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   /** With it the port speaks TLS only. */
   readonly tls?: TlsCredentials | undefined;
   /** Of Keyturn. */
@@ -62,7 +73,18 @@ export const limits = {
 
 /** The HTTP server with all its routes, not listening yet. */
 export function createServer(dependencies: ServerDependencies): FastifyInstance {
-  const { services, oauth, webhooks, eventStream, readiness, position, logger, tls, version } = dependencies;
+  const {
+    services,
+    oauth,
+    webhooks,
+    eventStream,
+    readiness,
+    position,
+    logger,
+    trustedProxies,
+    tls,
+    version,
+  } = dependencies;
   const isReady = () => readiness().isReady;
   const app = fastify({
     loggerInstance: logger,
@@ -76,6 +98,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       }),
     genReqId: () => randomUUID(),
     bodyLimit: limits.bodyBytes,
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: limits.pathParameter },
     frameworkErrors: answerError,
@@ -90,6 +113,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       'x-content-type-options': 'nosniff',
       'cache-control': 'no-store',
     });
+    if (request.headers['dpop'] !== undefined) reply.header('dpop-nonce', oauth.dpop.nonce());
     if (request.raw.rawHeaders.length / 2 > limits.headers) throw new KeyturnError('HEADERS_TOO_MANY');
   });
   app.addHook('onResponse', logRequest);
@@ -102,7 +126,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       if (!isReady()) throw new KeyturnError('NOT_READY');
     });
     readPosition(serving, position);
-    const authorizer = new Authorizer(oauth.accessTokens, services.directory);
+    const authorizer = new Authorizer({ ...oauth, directory: services.directory });
     serving.register(oauthRoutes, oauth);
     serving.register(eventStreamRoutes, { ...eventStream, authorizer });
     const served = [
@@ -110,6 +134,8 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       adminService(services),
       userService({ ...services, authorizer }),
       webhookService(webhooks),
+      ownMachineUserService(services),
+      signingKeyService(services),
     ].map((service) => serveService(service, authorizer));
     serving.register(restRoutes, { services: served, timeLimit: limits.handling });
     serving.register(connectRoutes, {

@@ -20,6 +20,8 @@ export interface AccessTokenClaims {
    * different clocks do not.
    */
   readonly tokenEpoch: number;
+  /** The key that the holder has to prove (RFC 9449 section 6.1): its SHA-256 thumbprint. Undefined: a bearer token. */
+  readonly keyThumbprint: string | undefined;
 }
 
 const epochClaim = 'urn:keyturn:token_epoch';
@@ -33,6 +35,7 @@ const payloadSchema = z.object({
   iat: z.int(),
   exp: z.int(),
   [epochClaim]: z.int(),
+  cnf: z.object({ jkt: z.string() }).exactOptional(),
 });
 
 /** The claims by their names of RFC 7519 and RFC 9068 section 2.2. */
@@ -47,6 +50,7 @@ export function payloadOf(claims: AccessTokenClaims): JWTPayload {
     exp: claims.expiresAt,
     jti: claims.tokenId,
     [epochClaim]: claims.tokenEpoch,
+    ...(claims.keyThumbprint !== undefined && { cnf: { jkt: claims.keyThumbprint } }),
   };
 }
 
@@ -54,7 +58,7 @@ export function payloadOf(claims: AccessTokenClaims): JWTPayload {
 export function claimsOf(payload: unknown): AccessTokenClaims | undefined {
   const result = payloadSchema.safeParse(payload);
   if (!result.success) return undefined;
-  const { jti, sub, client_id, scope, aud, iat, exp, [epochClaim]: tokenEpoch } = result.data;
+  const { jti, sub, client_id, scope, aud, iat, exp, [epochClaim]: tokenEpoch, cnf } = result.data;
   return {
     tokenId: jti,
     userId: sub,
@@ -64,5 +68,6 @@ export function claimsOf(payload: unknown): AccessTokenClaims | undefined {
     issuedAt: iat,
     expiresAt: exp,
     tokenEpoch,
+    keyThumbprint: cnf?.jkt,
   };
 }

@@ -22,6 +22,8 @@ export interface AccessTokenGrant {
   readonly scopes: readonly string[];
   /** Empty: the client itself, as ZITADEL does. */
   readonly audience: readonly string[];
+  /** The key that the token is bound to; undefined: a bearer token. */
+  readonly keyThumbprint: string | undefined;
   /** Further claims of a JWT. */
   readonly userClaims: Readonly<Record<string, unknown>>;
 }
@@ -75,6 +77,7 @@ export class AccessTokens {
       issuedAt,
       expiresAt: issuedAt + this.lifetime,
       tokenEpoch: subject.tokenEpoch,
+      keyThumbprint: grant.keyThumbprint,
     });
     const { keyRing, opaqueTokens, issuer } = this.#options;
     return subject.accessTokenType === 'jwt'

@@ -37,6 +37,14 @@ export interface ClientDirectory {
   ): { readonly account: ClientAccount; readonly hashedSecret: string } | undefined;
 }
 
+/** A secret with the id of a live secret of this very client, and a right checksum. Only its hash tells whether it is that one. */
+export interface RecognizedSecret {
+  readonly client: AuthenticatedClient;
+  readonly hashedSecret: string;
+  /** This process has compared it with that hash before. */
+  readonly isVerified: boolean;
+}
+
 export interface ClientAuthenticatorOptions {
   readonly directory: ClientDirectory;
   readonly hasher: SecretHasher;
@@ -68,21 +76,37 @@ export class ClientAuthenticator {
     secret: string,
     request: AuthenticationRequest,
   ): Promise<AuthenticatedClient | undefined> {
+    const recognized = this.recognize(loginName, secret);
+    return recognized && this.confirm(recognized, secret, request);
+  }
+
+  /** What is known of the secret before anything is hashed. May be asked any number of times. */
+  recognize(loginName: string, secret: string): RecognizedSecret | undefined {
     const secretId = secretIdOf(secret);
     if (secretId === undefined) return undefined;
     // By secret id alone: an unknown client and a wrong secret take one and the same way.
     const stored = this.#options.directory.clientBySecretId(secretId);
     if (stored === undefined) return undefined;
     const { account, hashedSecret } = stored;
-    if (!account.isActive || normalizeUserName(account.userName) !== normalizeUserName(loginName)) {
-      return undefined;
-    }
-    const client = { ...account, credential: { kind: 'secret', id: secretId } } as const;
-    const isVerified = this.#verified.isVerified(secretId, secret, hashedSecret);
+    const isNamed = normalizeUserName(account.userName) === normalizeUserName(loginName);
+    if (!account.isActive || !isNamed) return undefined;
+    return {
+      client: { ...account, credential: { kind: 'secret', id: secretId } },
+      hashedSecret,
+      isVerified: this.#verified.isVerified(secretId, secret, hashedSecret),
+    };
+  }
+
+  /** The client, if the secret is the one that it was recognized as, and still counts. */
+  async confirm(
+    { client, hashedSecret, isVerified }: RecognizedSecret,
+    secret: string,
+    request: AuthenticationRequest,
+  ): Promise<AuthenticatedClient | undefined> {
     if (!isVerified && !(await this.#options.hasher.verify(secret, hashedSecret))) return undefined;
     if (!(await this.#options.isStillValid(client))) return undefined;
     if (isVerified) return client;
-    this.#verified.remember(secretId, secret, hashedSecret);
+    this.#verified.remember(client.credential.id, secret, hashedSecret);
     if (this.#options.hasher.isOutdated(hashedSecret)) {
       this.#rehash(client, secret, hashedSecret, request);
     }

@@ -1,20 +1,20 @@
+import type { KeyObject } from 'node:crypto';
+import { errors, importJWK, type JWK, type JWTPayload, jwtVerify } from 'jose';
 import {
-  errors,
-  importJWK,
-  type JWK,
-  type JWTPayload,
-  jwtVerify,
-  type CryptoKey as Key,
-  SignJWT,
-} from 'jose';
-import { publishedKeysAt, signingAlgorithms, signingKeyAt } from '../domain/instance/signing-keys.ts';
+  publishedKeysAt,
+  type SigningAlgorithm,
+  signingAlgorithms,
+  signingKeyAt,
+} from '../domain/instance/signing-keys.ts';
 import type { Clock } from './command-handler.ts';
+import { compactJws } from './jws.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { openSigningKey, type StoredSigningKey } from './signing-keys.ts';
 
 /** A signing key with the time from which it signs. */
 export interface ListedSigningKey extends StoredSigningKey {
-  /** RFC 3339 */
+  /** RFC 3339, as `signsFrom`. */
+  readonly creationDate: string;
   readonly signsFrom: string;
 }
 
@@ -36,7 +36,9 @@ export class SigningKeyRing {
   readonly #options: SigningKeyRingOptions;
   #version = -1;
   #keys: readonly ListedSigningKey[] = [];
-  readonly #opened = new Map<string, Promise<CryptoKey>>();
+  readonly #opened = new Map<string, Promise<KeyObject>>();
+  /** Protected headers in base64url, by what they hold. */
+  readonly #headers = new Map<string, string>();
   readonly #imported = new Map<string, Promise<CryptoKey>>();
 
   constructor(options: SigningKeyRingOptions) {
@@ -55,9 +57,7 @@ export class SigningKeyRing {
    */
   async sign(type: string, payload: JWTPayload): Promise<string> {
     const { keyId, algorithm, privateKey } = await this.current();
-    return new SignJWT(payload)
-      .setProtectedHeader({ alg: algorithm, typ: type, kid: keyId })
-      .sign(await privateKey);
+    return compactJws(this.#header(algorithm, type, keyId), payload, algorithm, privateKey);
   }
 
   /** The payload of a JWT with the header `typ`, by `issuer`, that is valid now; undefined for anything else. */
@@ -78,7 +78,7 @@ export class SigningKeyRing {
   }
 
   /** The key that signs now, its private part opened. Throws {@link WrongMasterKeyError}. */
-  async current(): Promise<{ keyId: string; algorithm: string; privateKey: CryptoKey }> {
+  async current(): Promise<{ keyId: string; algorithm: SigningAlgorithm; privateKey: KeyObject }> {
     this.#refresh();
     const key = signingKeyAt(this.#keys, this.#options.clock());
     if (key === undefined) throw new Error('the instance has no signing key');
@@ -86,6 +86,12 @@ export class SigningKeyRing {
       openSigningKey(key, this.#options.masterKeys),
     );
     return { keyId: key.keyId, algorithm: key.algorithm, privateKey };
+  }
+
+  /** The id of the key that signs now; undefined before there is one. */
+  signingKeyId(): string | undefined {
+    this.#refresh();
+    return signingKeyAt(this.#keys, this.#options.clock())?.keyId;
   }
 
   /** The published keys, newest first. */
@@ -108,7 +114,7 @@ export class SigningKeyRing {
   }
 
   /** `kid` and `alg` come from an untrusted header: both must be those of one published key. */
-  #publicKey(kid: string | undefined, alg: string | undefined): Promise<Key> {
+  #publicKey(kid: string | undefined, alg: string | undefined): Promise<CryptoKey> {
     const key = this.published().find(({ keyId, algorithm }) => keyId === kid && algorithm === alg);
     if (key === undefined) throw new errors.JWKSNoMatchingKey();
     return once(
@@ -116,6 +122,16 @@ export class SigningKeyRing {
       key.keyId,
       async () => (await importJWK(key.publicKey, key.algorithm)) as CryptoKey,
     );
+  }
+
+  #header(alg: SigningAlgorithm, typ: string, kid: string): string {
+    const text = JSON.stringify({ alg, typ, kid });
+    let header = this.#headers.get(text);
+    if (header === undefined) {
+      header = Buffer.from(text).toString('base64url');
+      this.#headers.set(text, header);
+    }
+    return header;
   }
 
   #refresh(): void {

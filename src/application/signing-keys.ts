@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { createPrivateKey, type KeyObject, randomUUID } from 'node:crypto';
+import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import type { SigningAlgorithm } from '../domain/instance/signing-keys.ts';
 import { type MasterKeys, WrongMasterKeyError } from './master-keys.ts';
 
@@ -30,13 +30,11 @@ export async function generateSigningKey(
 }
 
 /** @throws WrongMasterKeyError */
-export async function openSigningKey(key: StoredSigningKey, masterKeys: MasterKeys): Promise<CryptoKey> {
+export async function openSigningKey(key: StoredSigningKey, masterKeys: MasterKeys): Promise<KeyObject> {
   try {
     const { plaintext } = await masterKeys.decrypt(key.encryptedPrivateKey);
-    return (await importJWK(
-      JSON.parse(new TextDecoder().decode(plaintext)) as JWK,
-      key.algorithm,
-    )) as CryptoKey;
+    const jwk = JSON.parse(new TextDecoder().decode(plaintext)) as JWK;
+    return createPrivateKey({ key: jwk, format: 'jwk' });
   } catch (error) {
     if (!(error instanceof WrongMasterKeyError)) throw error;
     throw new WrongMasterKeyError(`the master key does not open signing key ${key.keyId}`, { cause: error });

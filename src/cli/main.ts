@@ -6,6 +6,7 @@ import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
 import { demo } from './demo.ts';
 import { addEventsCommands } from './events-commands.ts';
+import { addKeysCommands } from './keys.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
@@ -24,6 +25,7 @@ program
   .addOption(serveOptions.eventStore)
   .addOption(serveOptions.externalUrl)
   .addOption(serveOptions.masterKey)
+  .addOption(serveOptions.previousMasterKey)
   .addOption(serveOptions.bcryptCost)
   .addOption(serveOptions.credentialCheck)
   .addOption(serveOptions.accessTokenLifetime)
@@ -35,6 +37,10 @@ program
   .addOption(serveOptions.webhookAllowHttp)
   .addOption(serveOptions.webhookAllowedNetworks)
   .addOption(serveOptions.webhookDisableAfter)
+  .addOption(serveOptions.failuresPerClient)
+  .addOption(serveOptions.failuresPerSource)
+  .addOption(serveOptions.trustedProxies)
+  .addOption(serveOptions.signingKeyRotation)
   .addOption(serveOptions.logLevel)
   .addHelpText(
     'after',
@@ -46,5 +52,6 @@ program.command('demo').description('show the main job on a throw-away instance'
 
 addAuditCommands(program);
 addEventsCommands(program);
+addKeysCommands(program);
 
 await program.parseAsync();

@@ -6,10 +6,11 @@ import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
 import { rebuildProgress } from './rebuild-progress.ts';
-import { InvalidSettingError, masterKeyOf, tlsCredentialsOf } from './settings.ts';
+import { InvalidSettingError, masterKeyOf, serveOptions, tlsCredentialsOf } from './settings.ts';
 
-export interface ServeSettings extends Omit<ServiceConfig, 'masterKey' | 'tls'> {
+export interface ServeSettings extends Omit<ServiceConfig, 'masterKey' | 'previousMasterKey' | 'tls'> {
   readonly masterKey?: string | undefined;
+  readonly previousMasterKey?: string | undefined;
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
   readonly logLevel: string;
@@ -32,6 +33,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
         dataDir: resolve(settings.dataDir),
         masterKey: masterKeyOf(settings.masterKey),
         tls: tlsCredentialsOf(settings.tlsCert, settings.tlsKey),
+        previousMasterKey: masterKeyOf(settings.previousMasterKey, serveOptions.previousMasterKey),
       },
       { logger, ...(progress && { onCatchUp: progress.update }) },
     );

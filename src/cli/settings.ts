@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import ipaddr from 'ipaddr.js';
 import type { TlsCredentials } from '../api/listener.ts';
 import { credentialChecks } from '../application/credential-check.ts';
 import { parseMasterKey } from '../data-directory.ts';
@@ -36,6 +37,10 @@ export const serveOptions = {
     '--master-key <base64>',
     '32 bytes that encrypt the signing keys (default: master.key in the data directory, made on the first start); required with EventStoreDB',
   ).env('KEYTURN_MASTER_KEY'),
+  previousMasterKey: new Option(
+    '--previous-master-key <base64>',
+    'the master key before a change, for the first start with the new one',
+  ).env('KEYTURN_PREVIOUS_MASTER_KEY'),
   bcryptCost: new Option(
     '--bcrypt-cost <number>',
     'work factor of secret hashes, 4 to 31; each step doubles the work',
@@ -90,6 +95,30 @@ export const serveOptions = {
     .env('KEYTURN_WEBHOOK_DISABLE_AFTER')
     .default(120)
     .argParser(integerBetween(1, 8760)),
+  failuresPerClient: new Option(
+    '--failures-per-client <number>',
+    'failed attempts to sign in a minute before a client is refused from that address',
+  )
+    .env('KEYTURN_FAILURES_PER_CLIENT')
+    .default(10)
+    .argParser(integerBetween(1, 1_000_000)),
+  failuresPerSource: new Option(
+    '--failures-per-source <number>',
+    'failed attempts to sign in a minute before all clients are refused from that address',
+  )
+    .env('KEYTURN_FAILURES_PER_SOURCE')
+    .default(100)
+    .argParser(integerBetween(1, 1_000_000)),
+  trustedProxies: new Option(
+    '--trusted-proxies <list>',
+    'addresses and CIDR ranges, with commas, of proxies whose X-Forwarded-For is believed (default: none)',
+  )
+    .env('KEYTURN_TRUSTED_PROXIES')
+    .argParser(parseAddresses),
+  signingKeyRotation: new Option('--signing-key-rotation <days>', 'how long a signing key signs')
+    .env('KEYTURN_SIGNING_KEY_ROTATION')
+    .default(90)
+    .argParser(integerBetween(1, 3650)),
   logLevel: new Option('--log-level <level>', 'least severe level that is logged')
     .env('KEYTURN_LOG_LEVEL')
     .default('info' as const)
@@ -114,6 +143,12 @@ function parseNetworks(text: string): string[] {
   return networks;
 }
 
+function parseAddresses(text: string): string[] {
+  const addresses = text.split(',').map((one) => one.trim());
+  if (addresses.every((one) => ipaddr.isValid(one) || ipaddr.isValidCIDR(one))) return addresses;
+  throw new InvalidArgumentError('It must be addresses and CIDR ranges, separated by commas.');
+}
+
 /** An issuer has no query and no fragment (RFC 8414 section 2); a slash at its end would make two spellings of it. */
 function parseExternalUrl(text: string): string {
   const url = URL.parse(text);
@@ -132,13 +167,14 @@ export class InvalidSettingError extends Error {
 }
 
 /** Not an `argParser`: the message of a refused value would show it. Throws {@link InvalidSettingError}. */
-export function masterKeyOf(setting: string | undefined): Uint8Array | undefined {
+export function masterKeyOf(
+  setting: string | undefined,
+  { envVar, long }: { readonly envVar?: string; readonly long?: string } = serveOptions.masterKey,
+): Uint8Array | undefined {
   if (setting === undefined) return undefined;
   const key = parseMasterKey(setting);
   if (key === undefined) {
-    throw new InvalidSettingError(
-      'KEYTURN_MASTER_KEY (--master-key) is invalid. It must be 32 bytes in base64.',
-    );
+    throw new InvalidSettingError(`${envVar} (${long}) is invalid. It must be 32 bytes in base64.`);
   }
   return key;
 }

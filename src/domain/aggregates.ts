@@ -2,6 +2,7 @@ import { accessTokenDecider } from './access-token/decider.ts';
 import { clientAssertionDecider } from './client-assertion/decider.ts';
 import type { Decider, DomainEvent } from './decider.ts';
 import { instanceDecider } from './instance/decider.ts';
+import { machineSecretUseDecider } from './machine-secret-use/decider.ts';
 import { machineUserDecider } from './machine-user/decider.ts';
 import { organizationDecider } from './organization/decider.ts';
 import { nodeDecider } from './subscription/node.ts';
@@ -19,6 +20,7 @@ export interface Aggregate<Command, Event extends DomainEvent, State> {
 }
 
 export const machineUser = { category: 'machineUser', decider: machineUserDecider };
+export const machineSecretUse = { category: 'machineSecretUse', decider: machineSecretUseDecider };
 export const organization = { category: 'organization', decider: organizationDecider };
 export const instance = { category: 'instance', decider: instanceDecider };
 export const userName = { category: 'userName', decider: userNameDecider };

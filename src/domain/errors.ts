@@ -48,6 +48,16 @@ export const errorTable = {
   AUTH_HEADER_MISSING: { grpc: 'UNAUTHENTICATED', text: 'auth header missing' },
   AUTH_HEADER_INVALID: { grpc: 'UNAUTHENTICATED', id: 'AUTH-toLo1', text: 'invalid auth header' },
   TOKEN_INVALID: { grpc: 'UNAUTHENTICATED', id: 'AUTH-7fs1e', text: 'Errors.Token.Invalid' },
+  DPOP_PROOF_INVALID: {
+    grpc: 'UNAUTHENTICATED',
+    id: 'KEYTURN-DpopProof',
+    text: 'the DPoP proof is not valid',
+  },
+  DPOP_NONCE_NEEDED: {
+    grpc: 'UNAUTHENTICATED',
+    id: 'KEYTURN-DpopNonce',
+    text: 'the DPoP proof needs the nonce of the header DPoP-Nonce',
+  },
   ORGANIZATION_UNKNOWN: { grpc: 'PERMISSION_DENIED', id: 'AUTH-Bs7Ds', text: "Organisation doesn't exist" },
   MEMBERSHIP_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'AUTHZ-cdgFk', text: 'membership not found' },
   PERMISSION_MISSING: { grpc: 'PERMISSION_DENIED', id: 'AUTH-5mWD2', text: 'No matching permissions found' },

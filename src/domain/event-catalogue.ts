@@ -4,6 +4,7 @@ import type { Occurred } from './decider.ts';
 import { type Editor, eventMetadataSchema } from './event-metadata.ts';
 import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
 import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts';
+import { type MachineSecretUseEvent, machineSecretUseEventSchemas } from './machine-secret-use/decider.ts';
 import { type MachineUserEvent, machineUserEventSchemas } from './machine-user/events.ts';
 import { type OrganizationEvent, organizationEventSchemas } from './organization/decider.ts';
 import { type NodeEvent, nodeEventSchemas } from './subscription/node.ts';
@@ -15,6 +16,7 @@ import { type WebhookEvent, webhookEventSchemas } from './webhook/decider.ts';
 /** Every event type that Keyturn writes. `docs/events.md` shows them; a test holds the two together. */
 export const eventCatalogue = {
   ...machineUserEventSchemas,
+  ...machineSecretUseEventSchemas,
   ...organizationEventSchemas,
   ...instanceEventSchemas,
   ...userNameEventSchemas,
@@ -28,6 +30,7 @@ export const eventCatalogue = {
 
 export type KeyturnEvent =
   | MachineUserEvent
+  | MachineSecretUseEvent
   | OrganizationEvent
   | InstanceEvent
   | UserNameEvent

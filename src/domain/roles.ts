@@ -20,6 +20,7 @@ const readInstance = ['iam.read', 'iam.member.read', ...readSubscriptions];
 const instanceRolePermissions = {
   IAM_OWNER: [
     ...readInstance,
+    'iam.write',
     'iam.member.write',
     'iam.member.delete',
     'org.create',

@@ -5,7 +5,8 @@ export interface DescribedUser {
   /** RFC 3339 */
   readonly changeDate: string;
   readonly organizationId: string;
-  readonly organizationName: string;
+  /** Asked for only when a scope asks for it. */
+  readonly organizationName: () => string;
 }
 
 const resourceOwnerScope = 'urn:zitadel:iam:user:resourceowner';
@@ -21,7 +22,7 @@ export function organizationClaims(
   return {
     ...(asksForOrganization && { 'urn:zitadel:iam:org:id': organizationId }),
     'urn:zitadel:iam:user:resourceowner:id': organizationId,
-    'urn:zitadel:iam:user:resourceowner:name': organizationName,
+    'urn:zitadel:iam:user:resourceowner:name': organizationName(),
   };
 }
 

@@ -77,10 +77,14 @@ export function instanceQueries(db: DatabaseSync) {
        FROM signing_keys ORDER BY signs_from DESC, key_id`,
   );
 
+  let projectId: string | undefined;
+
   return {
     /** The project that stands in an audience for the management API; undefined before the set-up. */
     managementProjectId(): string | undefined {
-      return instance.get()?.['projectId'] as string | undefined;
+      // Set once for good.
+      projectId ??= instance.get()?.['projectId'] as string | undefined;
+      return projectId;
     },
 
     /** The organization of the set-up; undefined before it. */

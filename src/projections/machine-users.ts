@@ -29,6 +29,19 @@ export interface MachineUserAccount {
   readonly isActive: boolean;
 }
 
+/** Dates are RFC 3339; those of use are right to the hour. */
+export interface MachineSecretView {
+  readonly secretId: string;
+  readonly creationDate: string;
+  readonly firstUsed: string | null;
+  readonly lastUsed: string | null;
+}
+
+export interface MachineSecretsView {
+  readonly secrets: readonly MachineSecretView[];
+  readonly failedChecks: { readonly count: number; readonly last: string | null };
+}
+
 export const machineUsersProjection: Projection = {
   tables: `
     CREATE TABLE machine_users (
@@ -43,7 +56,9 @@ export const machineUsersProjection: Projection = {
       token_epoch       INTEGER NOT NULL, -- the stream version at which its access tokens ended last
       sequence          INTEGER NOT NULL,
       creation_date     TEXT NOT NULL,
-      change_date       TEXT NOT NULL
+      change_date       TEXT NOT NULL,
+      failed_checks     INTEGER NOT NULL, -- of its secrets, since it was added
+      last_failed_check TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX machine_users_by_login_name ON machine_users (login_name);
     CREATE INDEX machine_users_by_user_name ON machine_users (organization_id, user_name);
@@ -52,7 +67,10 @@ export const machineUsersProjection: Projection = {
     CREATE TABLE machine_secrets (
       secret_id     TEXT PRIMARY KEY,
       user_id       TEXT NOT NULL,
-      hashed_secret TEXT NOT NULL
+      hashed_secret TEXT NOT NULL,
+      creation_date TEXT NOT NULL,
+      first_used    TEXT,
+      last_used     TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX machine_secrets_by_user ON machine_secrets (user_id);
   `,
@@ -60,7 +78,7 @@ export const machineUsersProjection: Projection = {
   handlers(db) {
     const insertUser = db.prepare(
       `INSERT INTO machine_users VALUES (:userId, :organizationId, :userName, :loginName, :name, :description,
-        :accessTokenType, 'active', 0, :sequence, :date, :date)`,
+        :accessTokenType, 'active', 0, :sequence, :date, :date, 0, NULL)`,
     );
     const touch = db.prepare('UPDATE machine_users SET sequence = ?, change_date = ? WHERE user_id = ?');
     const setState = db.prepare('UPDATE machine_users SET state = ? WHERE user_id = ?');
@@ -73,11 +91,18 @@ export const machineUsersProjection: Projection = {
     );
     const endTokens = db.prepare('UPDATE machine_users SET token_epoch = ? WHERE user_id = ?');
     const deleteUser = db.prepare('DELETE FROM machine_users WHERE user_id = ?');
-    const insertSecret = db.prepare('INSERT INTO machine_secrets VALUES (?, ?, ?)');
+    const insertSecret = db.prepare('INSERT INTO machine_secrets VALUES (?, ?, ?, ?, NULL, NULL)');
     const setHash = db.prepare(
       'UPDATE machine_secrets SET hashed_secret = ? WHERE secret_id = ? AND user_id = ?',
     );
     const deleteSecret = db.prepare('DELETE FROM machine_secrets WHERE secret_id = ? AND user_id = ?');
+    const setUse = db.prepare(
+      `UPDATE machine_secrets SET first_used = coalesce(first_used, :date), last_used = :date
+        WHERE secret_id = :secretId AND user_id = :userId`,
+    );
+    const addFailedChecks = db.prepare(
+      `UPDATE machine_users SET failed_checks = failed_checks + ?, last_failed_check = ? WHERE user_id = ?`,
+    );
     const deleteSecrets = db.prepare('DELETE FROM machine_secrets WHERE user_id = ?');
 
     const touched = (event: Projected<KeyturnEvent>) =>
@@ -120,7 +145,7 @@ export const machineUsersProjection: Projection = {
       MachineSecretSet(event) {
         const { secretId, hashedSecret, replacedSecretIds } = event.data;
         for (const replaced of replacedSecretIds) deleteSecret.run(replaced, event.aggregateId);
-        insertSecret.run(secretId, event.aggregateId, hashedSecret);
+        insertSecret.run(secretId, event.aggregateId, hashedSecret, event.occurredAt);
         touched(event);
       },
       MachineSecretRehashed(event) {
@@ -130,6 +155,13 @@ export const machineUsersProjection: Projection = {
       MachineSecretRemoved(event) {
         for (const secretId of event.data.secretIds) deleteSecret.run(secretId, event.aggregateId);
         touched(event);
+      },
+      // Of another stream: the user's sequence and change date stay.
+      MachineSecretUsed({ aggregateId, data, occurredAt }) {
+        setUse.run({ userId: aggregateId, secretId: data.secretId, date: occurredAt });
+      },
+      MachineSecretCheckFailed({ aggregateId, data, occurredAt }) {
+        addFailedChecks.run(data.count, occurredAt, aggregateId);
       },
       MachineKeyAdded: touched,
       MachineKeyRemoved: touched,
@@ -187,6 +219,14 @@ export function machineUserQueries(db: DatabaseSync) {
     `SELECT ${accountColumns}, s.hashed_secret AS hashedSecret
        FROM ${accountTables} JOIN machine_secrets s USING (user_id) WHERE s.secret_id = ?`,
   );
+  const secretsOf = db.prepare(
+    `SELECT secret_id AS secretId, creation_date AS creationDate, first_used AS firstUsed, last_used AS lastUsed
+       FROM machine_secrets WHERE user_id = ? ORDER BY creation_date`,
+  );
+  const failedChecksOf = db.prepare(
+    'SELECT failed_checks AS count, last_failed_check AS last FROM machine_users WHERE user_id = ?',
+  );
+  const idByLoginName = db.prepare('SELECT user_id AS userId FROM machine_users WHERE login_name = ?');
   const activeUser = db.prepare(
     `SELECT u.organization_id AS organizationId FROM machine_users u JOIN organizations o USING (organization_id)
       WHERE u.user_id = ? AND u.state = 'active' AND o.state = 'active'`,
@@ -214,6 +254,20 @@ export function machineUserQueries(db: DatabaseSync) {
         readonly hashedSecret: string;
       };
       return { account: toAccount(account), hashedSecret };
+    },
+
+    /** The live secrets of a user, oldest first, and how often others were tried. */
+    machineSecretsOf(userId: string): MachineSecretsView | undefined {
+      const failedChecks = failedChecksOf.get(userId);
+      if (failedChecks === undefined) return undefined;
+      return {
+        secrets: secretsOf.all(userId) as unknown as MachineSecretView[],
+        failedChecks: failedChecks as unknown as MachineSecretsView['failedChecks'],
+      };
+    },
+
+    userIdByLoginName(loginName: string): string | undefined {
+      return idByLoginName.get(normalizeUserName(loginName))?.['userId'] as string | undefined;
     },
 
     /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked, or whose organization is. */

@@ -12,6 +12,8 @@ const {
   MachineSecretSet,
   MachineSecretRehashed,
   MachineSecretRemoved,
+  MachineSecretUsed,
+  MachineSecretCheckFailed,
   MachineKeyAdded,
   MachineKeyRemoved,
   OrganizationAdded,
@@ -54,6 +56,8 @@ export const publishedEvents = {
   MachineSecretSet: MachineSecretSet.data.pick({ secretId: true, replacedSecretIds: true }).extend(aboutUser),
   MachineSecretRehashed: MachineSecretRehashed.data.pick({ secretId: true }).extend(aboutUser),
   MachineSecretRemoved: MachineSecretRemoved.data.pick({ secretIds: true }).extend(aboutUser),
+  MachineSecretUsed: MachineSecretUsed.data.pick({ secretId: true }).extend(aboutUser),
+  MachineSecretCheckFailed: MachineSecretCheckFailed.data.pick({ count: true }).extend(aboutUser),
   MachineKeyAdded: MachineKeyAdded.data.pick({ keyId: true, expiresAt: true }).extend(aboutUser),
   MachineKeyRemoved: MachineKeyRemoved.data.pick({ keyId: true }).extend(aboutUser),
   MachineTokensEnded: z.strictObject(aboutUser),
@@ -130,6 +134,7 @@ export function isBookkeeping(type: string): boolean {
 /** The name of the field that the id of an aggregate is published as; streams of one aggregate only need none. */
 const idFields: Readonly<Record<string, string>> = {
   machineUser: 'userId',
+  machineSecretUse: 'userId',
   userName: 'userName',
   webhook: 'webhookId',
 };

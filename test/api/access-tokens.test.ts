@@ -200,6 +200,26 @@ describe.each([
     expect(await isActive(fresh)).toBe(false);
   });
 
+  it('ends with the secret over the API when a header says so', async () => {
+    const { call, grant, introspect } = await tokenService();
+    const robot = await addRobot(call, 'robot', profile);
+    const api = await addRobot(call, 'api');
+    const scope = 'openid urn:zitadel:iam:org:project:id:api:aud';
+    const path = `/users/${robot.userId}/secret`;
+    const token = await grant(robot, scope);
+    const { body } = await call('PUT', path, {}, { 'x-keyturn-end-tokens': 'true' });
+    expect(body.details.sequence).toBe('4');
+    expect((await introspect(token, api)).active).toBe(false);
+    const fresh = await grant({ ...robot, clientSecret: body.clientSecret }, scope);
+    const wrong = await call('DELETE', path, undefined, { 'x-keyturn-end-tokens': 'maybe' });
+    expect([wrong.status, wrong.body.message]).toEqual([
+      400,
+      expect.stringContaining('x-keyturn-end-tokens'),
+    ]);
+    await call('DELETE', path, undefined, { 'x-keyturn-end-tokens': 'true' });
+    expect((await introspect(fresh, api)).active).toBe(false);
+  });
+
   it('expires after the configured time', async () => {
     const clock = new TestClock();
     const { call, grant, introspect } = await tokenService({ clock: clock.read, accessTokenLifetime: 60 });

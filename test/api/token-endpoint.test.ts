@@ -227,6 +227,7 @@ test('the metadata names only what is there', async () => {
     introspection_endpoint_auth_signing_alg_values_supported: algorithms,
     revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+    dpop_signing_alg_values_supported: expect.arrayContaining(['ES256']),
     scopes_supported: expect.arrayContaining(['openid', 'profile']),
     claims_supported: expect.arrayContaining(['sub', 'preferred_username']),
   });

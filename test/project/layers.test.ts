@@ -29,7 +29,11 @@ const confined: Record<string, readonly string[]> = {
   '@commander-js/extra-typings': ['cli/'],
   '@connectrpc': ['api/'],
   undici: ['subscriptions/webhooks/webhook-sender.ts'],
-  'ipaddr.js': ['subscriptions/webhooks/target-policy.ts'],
+  'ipaddr.js': [
+    'subscriptions/webhooks/target-policy.ts',
+    'application/attempt-limits.ts',
+    'cli/settings.ts',
+  ],
   '#generated': ['api/'],
 };
 

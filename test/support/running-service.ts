@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
+import { instance, instanceId } from '../../src/domain/aggregates.ts';
 import { type Service, type ServiceConfig, type ServiceOptions, startService } from '../../src/service.ts';
+import { context } from './application.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export const managementScope = 'openid urn:zitadel:iam:org:project:id:zitadel:aud';
@@ -19,6 +21,8 @@ export interface RunningService {
   readonly dataDir: string;
   /** The credentials that this service has saved when it set the instance up. */
   readonly admin: Admin;
+  /** Gives a user a role in the whole instance. */
+  addInstanceMember(userId: string, role: string): Promise<void>;
   /** All that was logged so far. */
   log(): string;
 }
@@ -41,6 +45,10 @@ export async function runningService(
     dataDir,
     get admin(): Admin {
       return JSON.parse(readFileSync(service.adminCredentialsFile, 'utf8'));
+    },
+    addInstanceMember: async (userId, role) => {
+      const addMember = { type: 'AddMember', userId, roles: [role] } as const;
+      await service.commands.execute(instance, instanceId, addMember, context);
     },
     log: () => lines.join(''),
   };

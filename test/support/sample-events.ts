@@ -49,6 +49,7 @@ function sampleOf(schema: JsonSchema, path: string): unknown {
 const categories: readonly (readonly [RegExp, string])[] = [
   [/^AccessToken/, 'accessToken'],
   [/^ClientAssertion/, 'clientAssertion'],
+  [/^MachineSecret(Used|CheckFailed)/, 'machineSecretUse'],
   [/^Machine/, 'machineUser'],
   [/^Organization/, 'organization'],
   [/^(Instance|SigningKey)/, 'instance'],

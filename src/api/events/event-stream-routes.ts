@@ -5,6 +5,7 @@ import { cloudEventJsonSchema } from '../../subscriptions/cloud-event.ts';
 import type { EventFeed } from '../../subscriptions/event-feed.ts';
 import { type EventSelection, type FeedEvent, isSelected } from '../../subscriptions/feed-event.ts';
 import type { Authorizer, Credentials } from '../authorization.ts';
+import { provenRequestOf } from '../presented-access-token.ts';
 import { type EventStreamQuery, readEventStreamQuery } from './event-stream-query.ts';
 import { OpenStreams } from './open-streams.ts';
 
@@ -165,10 +166,11 @@ function textOf({ position, json }: FeedEvent): string {
   return `id: ${position}\ndata: ${json}\n\n`;
 }
 
-function credentialsOf({ headers }: FastifyRequest): Credentials {
+function credentialsOf(request: FastifyRequest): Credentials {
   return {
-    authorization: headers.authorization,
-    'x-zitadel-orgid': singleHeader(headers['x-zitadel-orgid']),
+    authorization: request.headers.authorization,
+    'x-zitadel-orgid': singleHeader(request.headers['x-zitadel-orgid']),
+    proof: provenRequestOf(request),
   };
 }
 

@@ -4,6 +4,7 @@ import { type Members, removeMachineUser } from '../../application/members.ts';
 import type { Directory } from '../directory.ts';
 import { accessTokenTypeOf } from '../messages/machine-user.ts';
 import { objectDetails } from '../messages/object-details.ts';
+import { endTokensOf } from '../rpc/end-tokens-header.ts';
 import { type Call, implement, type RpcMethod } from '../rpc/method.ts';
 import { withPrecondition } from '../rpc/precondition.ts';
 import { userIn } from './user-in.ts';
@@ -52,14 +53,20 @@ export function machineUserMethods(dependencies: MachineUserMethodDependencies):
       // Before the secret is hashed, and for the client id.
       const { userName } = userIn(directory, userId, call.caller.organizationId);
       const { clientSecret, details } = await withPrecondition(call, (expectedSequence) =>
-        machineUsers.setSecret(reference(userId, call), call.context, { expectedSequence }),
+        machineUsers.setSecret(reference(userId, call), call.context, {
+          expectedSequence,
+          endTokens: endTokensOf(call),
+        }),
       );
       return { clientId: userName, clientSecret, details: objectDetails(details) };
     }),
 
     implement(method.removeMachineSecret, async ({ userId }, call) => {
       const { details } = await withPrecondition(call, async (expectedSequence) => ({
-        details: await machineUsers.removeSecret(reference(userId, call), call.context, { expectedSequence }),
+        details: await machineUsers.removeSecret(reference(userId, call), call.context, {
+          expectedSequence,
+          endTokens: endTokensOf(call),
+        }),
       }));
       return { details: objectDetails(details) };
     }),

@@ -44,6 +44,16 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
     en: 'Secret removed',
     de: 'Secret entfernt',
   },
+  MachineSecretUsed: {
+    zitadelType: 'user.machine.secret.check.succeeded',
+    en: 'Secret used',
+    de: 'Secret verwendet',
+  },
+  MachineSecretCheckFailed: {
+    zitadelType: 'user.machine.secret.check.failed',
+    en: 'Check of the secret failed',
+    de: 'Prüfung des Secrets fehlgeschlagen',
+  },
   MachineKeyAdded: {
     zitadelType: 'user.machine.key.added',
     en: 'Machine key added',

@@ -1,5 +1,4 @@
 import type { FastifyRequest } from 'fastify';
-import { clientAuthenticationRules } from '../../application/client-assertions.ts';
 import type { AuthenticatedClient, AuthenticationRequest } from '../../application/client-authentication.ts';
 import type { CommandContext } from '../../application/command-handler.ts';
 import { originOf } from '../../domain/event-metadata.ts';
@@ -29,14 +28,14 @@ export async function requireClient(
 }
 
 async function authenticate(
-  { authenticator, assertions }: OAuthDependencies,
+  { authentication }: OAuthDependencies,
   presented: PresentedClient,
   request: AuthenticationRequest,
 ): Promise<AuthenticatedClient | undefined> {
   if (presented.kind === 'secret') {
-    return authenticator.authenticate(presented.clientId, presented.clientSecret, request);
+    return authentication.bySecret(presented.clientId, presented.clientSecret, request);
   }
-  const client = await assertions.authenticate(presented.assertion, clientAuthenticationRules, request);
+  const client = await authentication.byAssertion(presented.assertion, request);
   const { clientId } = presented;
   const isNamed = clientId === undefined || clientId === client?.userName || clientId === client?.userId;
   return isNamed ? client : undefined;

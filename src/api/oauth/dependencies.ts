@@ -1,6 +1,6 @@
 import type { AccessTokens } from '../../application/access-tokens.ts';
-import type { ClientAssertions } from '../../application/client-assertions.ts';
-import type { ClientAuthenticator } from '../../application/client-authentication.ts';
+import type { DpopProofs } from '../../application/dpop-proofs.ts';
+import type { GuardedAuthentication } from '../../application/guarded-authentication.ts';
 import type { IdTokens } from '../../application/id-tokens.ts';
 import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
 import type { MachineUserView } from '../../projections/machine-users.ts';
@@ -14,9 +14,9 @@ export interface UserDirectory {
 
 export interface OAuthDependencies {
   readonly issuer: () => string;
-  readonly authenticator: ClientAuthenticator;
-  readonly assertions: ClientAssertions;
+  readonly authentication: GuardedAuthentication;
   readonly accessTokens: AccessTokens;
+  readonly dpop: DpopProofs;
   readonly idTokens: IdTokens;
   readonly keyRing: SigningKeyRing;
   readonly directory: UserDirectory;

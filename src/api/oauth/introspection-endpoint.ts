@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { AccessTokenClaims } from '../../application/access-token-claims.ts';
 import type { AuthenticatedClient } from '../../application/client-authentication.ts';
+import { tokenTypeOf } from '../presented-access-token.ts';
 import { requireClient } from './authenticated-client.ts';
 import type { OAuthDependencies } from './dependencies.ts';
 import { readForm } from './form.ts';
@@ -29,7 +30,8 @@ export async function answerIntrospection(dependencies: OAuthDependencies, reque
     client_id: claims.clientId,
     username: user.userName,
     scope: claims.scopes.join(' '),
-    token_type: 'Bearer',
+    token_type: tokenTypeOf(claims.keyThumbprint),
+    ...(claims.keyThumbprint !== undefined && { cnf: { jkt: claims.keyThumbprint } }),
     iat: claims.issuedAt,
     nbf: claims.issuedAt,
     exp: claims.expiresAt,

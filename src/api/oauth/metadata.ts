@@ -1,4 +1,5 @@
 import { assertionAlgorithms } from '../../application/client-assertions.ts';
+import { dpopAlgorithms } from '../../application/dpop-proofs.ts';
 import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
 import { grantTypes } from './token-endpoint.ts';
 
@@ -36,6 +37,7 @@ export function metadataDocument(issuer: string, keyRing: SigningKeyRing) {
     introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: authenticationMethods,
     revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    dpop_signing_alg_values_supported: dpopAlgorithms,
     scopes_supported: [
       'openid',
       'profile',

@@ -3,6 +3,7 @@ import { jwtProfileRules } from '../../application/client-assertions.ts';
 import type { AuthenticatedClient } from '../../application/client-authentication.ts';
 import { defaultScope, type GrantedScopes, grantScopes } from '../../domain/scopes.ts';
 import { organizationClaims } from '../../domain/user-claims.ts';
+import { provenRequestOf, tokenTypeOf } from '../presented-access-token.ts';
 import { authenticationRequestOf, logClient, requireClient } from './authenticated-client.ts';
 import type { OAuthDependencies } from './dependencies.ts';
 import { type FormParameters, readForm } from './form.ts';
@@ -23,8 +24,11 @@ export async function answerTokenRequest(dependencies: OAuthDependencies, reques
   const form = readForm(request);
   const grantType = form.get('grant_type');
   if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing');
+  // Before the client is authenticated: a client that has to repeat the request for a nonce has not used up an assertion.
+  const proof = provenRequestOf(request);
+  const keyThumbprint = proof && (await dependencies.dpop.verify(proof));
   const client = await requireGrantee(grantType, dependencies, request, form);
-  return grantTo(client, dependencies, request, form);
+  return grantTo(client, keyThumbprint, dependencies, form);
 }
 
 /** The machine user that the grant is for: with both grants it is the client itself. */
@@ -63,10 +67,10 @@ async function requireAsserted(
   const client = presentsClient(request.headers.authorization, form)
     ? await requireClient(dependencies, request, form)
     : undefined;
-  const user = await dependencies.assertions.authenticate(
+  const user = await dependencies.authentication.byAssertion(
     assertion,
-    jwtProfileRules,
     authenticationRequestOf(request),
+    jwtProfileRules,
   );
   if (user === undefined || (client !== undefined && client.userId !== user.userId)) {
     request.log.info('assertion refused');
@@ -78,23 +82,22 @@ async function requireAsserted(
 
 async function grantTo(
   client: AuthenticatedClient,
+  keyThumbprint: string | undefined,
   { accessTokens, idTokens, directory }: OAuthDependencies,
-  request: FastifyRequest,
   form: FormParameters,
 ) {
   const { organizationId } = client;
   const granted = readScopes(form, { projectId: directory.managementProjectId() ?? '', organizationId });
-  const organizationName = directory.organizationName(organizationId) ?? '';
+  const organizationName = () => directory.organizationName(organizationId) ?? '';
   const userClaims = organizationClaims({ organizationId, organizationName }, granted.scopes);
-  const accessToken = await accessTokens.issue(client, { ...granted, userClaims });
+  const accessToken = await accessTokens.issue(client, { ...granted, keyThumbprint, userClaims });
   const idToken = granted.scopes.includes('openid')
     ? await idTokens.issue(client, accessToken, client.credential.kind === 'secret' ? 'pwd' : 'pop')
     : undefined;
-  request.log.info('access token issued');
   const scope = granted.scopes.join(' ');
   return {
     access_token: accessToken,
-    token_type: 'Bearer',
+    token_type: tokenTypeOf(keyThumbprint),
     expires_in: accessTokens.lifetime,
     ...(idToken !== undefined && { id_token: idToken }),
     ...(scope !== form.get('scope') && { scope }),

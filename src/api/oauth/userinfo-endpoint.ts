@@ -1,17 +1,18 @@
 import type { FastifyRequest } from 'fastify';
 import { userClaims } from '../../domain/user-claims.ts';
 import type { MachineUserView } from '../../projections/machine-users.ts';
+import { provenRequestOf, readAccessToken, verifyAccessToken } from '../presented-access-token.ts';
 import type { OAuthDependencies, UserDirectory } from './dependencies.ts';
 import { OAuthError } from './oauth-error.ts';
 
 /** The userinfo endpoint (OpenID Connect Core 1.0 section 5.3): what the token's scopes let its holder know of the user. */
 export async function answerUserinfo(
-  { accessTokens, directory }: OAuthDependencies,
+  { accessTokens, dpop, directory }: OAuthDependencies,
   request: FastifyRequest,
 ) {
-  const token = /^Bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (token === undefined) throw new OAuthError('invalid_token', 'a bearer token is needed');
-  const claims = await accessTokens.verify(token);
+  const presented = readAccessToken(request.headers.authorization);
+  if (presented === undefined) throw new OAuthError('invalid_token', 'an access token is needed');
+  const claims = await verifyAccessToken(presented, provenRequestOf(request), { accessTokens, dpop });
   const user = claims && directory.machineUserById(claims.userId);
   if (claims === undefined || user === undefined) {
     throw new OAuthError('invalid_token', 'the token is not valid, or not any more');
@@ -27,6 +28,6 @@ export function claimsAbout(
   scopes: readonly string[],
   directory: UserDirectory,
 ): Record<string, unknown> {
-  const organizationName = directory.organizationName(user.organizationId) ?? '';
+  const organizationName = () => directory.organizationName(user.organizationId) ?? '';
   return userClaims({ ...user, organizationName }, scopes);
 }

@@ -12,6 +12,7 @@ import {
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
+import { provenRequestOf } from '../presented-access-token.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
 import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
@@ -69,6 +70,7 @@ function serve(
           message,
           header: (name) => singleHeader(request.headers[name]),
           responseHeaders,
+          proof: provenRequestOf(request),
           requestId: request.id,
           origin: originOf(request.ip, request.headers['user-agent']),
           signal,

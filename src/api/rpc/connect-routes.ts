@@ -14,6 +14,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { grpcCodes, type KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
 import { toKeyturnError } from '../error-response.ts';
+import { provenRequestOf } from '../presented-access-token.ts';
 import { positionHeader } from '../read-position.ts';
 import { healthService } from './grpc-health.ts';
 import { reflectionServices } from './grpc-reflection.ts';
@@ -77,6 +78,7 @@ async function call(method: ServedMethod, message: Message, context: HandlerCont
       message,
       header: (name) => context.requestHeader.get(name) ?? undefined,
       responseHeaders: context.responseHeader,
+      proof: provenRequestOf(request),
       requestId: request.id,
       origin: originOf(request.ip, request.headers['user-agent']),
       signal: context.signal,

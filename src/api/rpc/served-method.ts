@@ -1,4 +1,5 @@
 import type { DescMethodUnary, Message } from '@bufbuild/protobuf';
+import type { ProvenRequest } from '../../application/dpop-proofs.ts';
 import type { Origin } from '../../domain/event-metadata.ts';
 import type { Authorizer, Caller } from '../authorization.ts';
 import { compileFieldRules } from './field-rules.ts';
@@ -10,6 +11,8 @@ export interface RpcRequest {
   /** A header of an HTTP request, or the same name in gRPC metadata. */
   readonly header: (name: string) => string | undefined;
   readonly responseHeaders: Headers;
+  /** That the caller holds the key that its token is bound to. */
+  readonly proof: ProvenRequest | undefined;
   readonly requestId: string;
   readonly origin: Origin;
   /** Aborts when nobody waits for the answer any more. */
@@ -43,10 +46,11 @@ function serveMethod(
 
   return {
     ...method,
-    async call({ message, header, responseHeaders, requestId, origin, signal, onCaller }) {
+    async call({ message, header, responseHeaders, proof, requestId, origin, signal, onCaller }) {
       const credentials = {
         authorization: header('authorization'),
         'x-zitadel-orgid': header('x-zitadel-orgid'),
+        proof,
       };
       const caller = await authorizer.authorize(required, credentials, scope);
       if (caller !== undefined) onCaller(caller);

@@ -1,0 +1,56 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { MachineUserService } from '#generated/keyturn/v1/machine_user_pb.js';
+import type { MachineUsers } from '../../application/machine-users.ts';
+import { KeyturnError } from '../../domain/errors.ts';
+import type { MachineSecretsView } from '../../projections/machine-users.ts';
+import { implement, type RpcService } from '../rpc/method.ts';
+
+export interface MachineSecretDirectory {
+  machineUserById(userId: string): { readonly organizationId: string } | undefined;
+  machineSecretsOf(userId: string): MachineSecretsView | undefined;
+}
+
+export interface OwnMachineUserServiceDependencies {
+  readonly machineUsers: MachineUsers;
+  readonly directory: MachineSecretDirectory;
+}
+
+const { method } = MachineUserService;
+
+/** keyturn.v1.MachineUserService: what ZITADEL's management API has no place for. */
+export function ownMachineUserService({
+  machineUsers,
+  directory,
+}: OwnMachineUserServiceDependencies): RpcService {
+  return {
+    descriptor: MachineUserService,
+    basePath: '/keyturn/v1',
+    scope: 'organization',
+    methods: [
+      implement(method.listMachineSecrets, async ({ userId }, { caller }) => {
+        const owner = directory.machineUserById(userId)?.organizationId;
+        const view = directory.machineSecretsOf(userId);
+        if (owner !== caller.organizationId || view === undefined) throw new KeyturnError('USER_NOT_FOUND');
+        const { secrets, failedChecks } = view;
+        return {
+          result: secrets.map(({ secretId, creationDate, firstUsed, lastUsed }) => ({
+            id: secretId,
+            creationDate: timestampFromDate(new Date(creationDate)),
+            ...(firstUsed !== null && { firstUseDate: timestampFromDate(new Date(firstUsed)) }),
+            ...(lastUsed !== null && { lastUseDate: timestampFromDate(new Date(lastUsed)) }),
+          })),
+          failedChecks: BigInt(failedChecks.count),
+          ...(failedChecks.last !== null && {
+            lastFailedCheckDate: timestampFromDate(new Date(failedChecks.last)),
+          }),
+        };
+      }),
+
+      implement(method.endTokens, async ({ userId }, { caller, context }) => {
+        const { organizationId } = caller;
+        const { sequence, changeDate } = await machineUsers.endTokens({ userId, organizationId }, context);
+        return { sequence, changeDate: timestampFromDate(new Date(changeDate)) };
+      }),
+    ],
+  };
+}

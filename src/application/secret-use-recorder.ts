@@ -1,0 +1,106 @@
+import { LRUCache } from 'lru-cache';
+import { machineSecretUse } from '../domain/aggregates.ts';
+import { recordedFailureInterval, recordedUseInterval } from '../domain/machine-secret-use/decider.ts';
+import type { AuthenticationRequest } from './client-authentication.ts';
+import type { CommandContext, CommandHandler } from './command-handler.ts';
+
+export interface SecretUseRecorderOptions {
+  readonly commands: CommandHandler;
+  /** The user with this user name, in any spelling. */
+  readonly userIdByLoginName: (loginName: string) => string | undefined;
+  /** Told of an event that could not be stored. Nothing depends on it. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+interface Failures {
+  /** Not recorded yet. */
+  count: number;
+  /** Milliseconds since 1970; 0: never, as far as this process knows. */
+  recordedAt: number;
+  /** The last request that failed. */
+  request: AuthenticationRequest;
+}
+
+/** In milliseconds: how often it is looked whether failures can be recorded now. */
+const sweepInterval = 5_000;
+const rememberedSecrets = 100_000;
+
+/** Records that secrets are used and that checks of secrets fail, beside the answer and never before it. */
+export class SecretUseRecorder {
+  readonly #options: SecretUseRecorderOptions;
+  /** When the use of a secret was recorded last, in milliseconds since 1970. */
+  readonly #recordedUses = new LRUCache<string, number>({ max: rememberedSecrets });
+  readonly #failures = new Map<string, Failures>();
+  readonly #writing = new Set<Promise<void>>();
+  readonly #sweep: NodeJS.Timeout;
+
+  constructor(options: SecretUseRecorderOptions) {
+    this.#options = options;
+    this.#sweep = setInterval(() => this.#recordDueFailures(), sweepInterval).unref();
+  }
+
+  /** The first use within an hour becomes an event; the others cost a look into memory. */
+  used(
+    { userId, organizationId, secretId }: { userId: string; organizationId: string; secretId: string },
+    { id, origin }: AuthenticationRequest,
+  ): void {
+    const now = this.#options.commands.now();
+    const recordedAt = this.#recordedUses.get(secretId);
+    if (recordedAt !== undefined && now.getTime() - recordedAt < recordedUseInterval) return;
+    this.#recordedUses.set(secretId, now.getTime());
+    const context = { editor: { userId, organizationId }, origin, correlationId: id, causationId: id };
+    this.#write(async () => {
+      const record = { type: 'RecordUse', secretId, now: now.toISOString() } as const;
+      await this.#options.commands.execute(machineSecretUse, userId, record, context);
+    });
+  }
+
+  /** Counted when there is such a user. At most one event a minute for each tells how many. */
+  failed(loginName: string, request: AuthenticationRequest): void {
+    const userId = this.#options.userIdByLoginName(loginName);
+    if (userId === undefined) return;
+    const { count = 0, recordedAt = 0 } = this.#failures.get(userId) ?? {};
+    this.#failures.set(userId, { count: count + 1, recordedAt, request });
+    this.#recordDueFailures();
+  }
+
+  /** Lets what is being written finish. Failures of the last minute that were not recorded yet are in the log only. */
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    await Promise.all(this.#writing);
+  }
+
+  #recordDueFailures(): void {
+    const now = this.#options.commands.now().getTime();
+    for (const [userId, failures] of this.#failures) {
+      if (now - failures.recordedAt < recordedFailureInterval) continue;
+      if (failures.count === 0) this.#failures.delete(userId);
+      else this.#recordFailures(userId, failures, now);
+    }
+  }
+
+  #recordFailures(userId: string, { count, request: { id, origin } }: Failures, now: number): void {
+    const pending = this.#failures.get(userId);
+    if (pending !== undefined) Object.assign(pending, { count: 0, recordedAt: now });
+    const context: CommandContext = { editor: null, origin, correlationId: id, causationId: id };
+    this.#write(async () => {
+      const record = { type: 'RecordFailures', count, now: new Date(now).toISOString() } as const;
+      const { state, occurredAt } = await this.#options.commands.execute(
+        machineSecretUse,
+        userId,
+        record,
+        context,
+      );
+      // Another node recorded some within this minute: these wait for the next.
+      const later = this.#failures.get(userId);
+      if (state.lastFailure !== occurredAt && later !== undefined) later.count += count;
+    });
+  }
+
+  #write(write: () => Promise<void>): void {
+    const writing = write()
+      .catch(this.#options.onFailure)
+      .finally(() => this.#writing.delete(writing));
+    this.#writing.add(writing);
+  }
+}
