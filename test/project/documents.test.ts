@@ -86,6 +86,13 @@ describe('settings', () => {
   });
 });
 
+test('every test that docs/security.md names is there', () => {
+  const named = [...read('docs/security.md').matchAll(/\]\(\.\.\/(test\/[^)]+)\) _(.+?)_ +\|/g)];
+  expect(named.length).toBeGreaterThan(20);
+  const missing = named.filter(([, file = '', title = '']) => !read(file).includes(title));
+  expect(missing.map(([line]) => line)).toEqual([]);
+});
+
 test('every link between the pages leads to a file', () => {
   const broken = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)/g)]
