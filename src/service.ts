@@ -14,6 +14,7 @@ import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts'
 import { Members } from './application/members.ts';
 import { Organizations } from './application/organizations.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
+import { AuditTrail } from './audit/audit-trail.ts';
 import { type AuthorizationServerConfig, createAuthorizationServer } from './authorization-server.ts';
 import { DataDirectory } from './data-directory.ts';
 import { EventStoreUnavailableError } from './eventstore/errors.ts';
@@ -21,13 +22,14 @@ import type { EventStore } from './eventstore/event-store.ts';
 import { openEventStoreDbEventStore } from './eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { headOf } from './eventstore/head.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
+import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
 import { version } from './package-version.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
 import { createWebhookDelivery, type WebhookConfig } from './webhook-delivery.ts';
 
-export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig {
+export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig, CheckpointConfig {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -181,6 +183,16 @@ async function start(
     onRelease,
   });
 
+  const checkpoints = createLogCheckpoints(config, {
+    eventStore,
+    commands,
+    masterKeys,
+    directory,
+    treeFolder: dataDirectory.logTreeFolder,
+    logger,
+    onRelease,
+  });
+
   let waitingFor: string | undefined = 'the event store';
   const server = createServer({
     services: {
@@ -196,6 +208,8 @@ async function start(
       rotation: authorizationServer.rotation,
     },
     oauth: authorizationServer.oauth,
+    audit: new AuditTrail(eventStore),
+    checkpoints: checkpoints.published,
     webhooks: { webhooks, commands, directory, deliveries: dispatcher },
     eventStream: {
       feed,
@@ -251,6 +265,7 @@ async function start(
   await feed.start();
   dispatcher.start();
   await authorizationServer.start();
+  await onceReached(logger, () => checkpoints.start());
   waitingFor = undefined;
   return {
     url,

@@ -9,6 +9,8 @@ import fastify, {
 } from 'fastify';
 import { KeyturnError } from '../domain/errors.ts';
 import { type AdminDependencies, adminService } from './admin/admin-service.ts';
+import { type AuditTrail, auditService } from './audit/audit-service.ts';
+import { checkpointRoutes, type PublishedCheckpoints } from './audit/checkpoint-routes.ts';
 import { Authorizer } from './authorization.ts';
 import { corsOptions } from './cross-origin.ts';
 import { answerError } from './error-response.ts';
@@ -40,6 +42,8 @@ export interface ServerDependencies {
     SigningKeyServiceDependencies;
   readonly oauth: OAuthDependencies;
   readonly webhooks: WebhookDependencies;
+  readonly audit: AuditTrail;
+  readonly checkpoints: PublishedCheckpoints;
   readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
   /** Until it is ready, all but the health routes answer 503. */
   readonly readiness: () => Readiness;
@@ -77,6 +81,8 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     services,
     oauth,
     webhooks,
+    audit,
+    checkpoints,
     eventStream,
     readiness,
     position,
@@ -129,6 +135,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     const authorizer = new Authorizer({ ...oauth, directory: services.directory });
     serving.register(oauthRoutes, oauth);
     serving.register(eventStreamRoutes, { ...eventStream, authorizer });
+    serving.register(checkpointRoutes, { checkpoints });
     const served = [
       managementService(services),
       adminService(services),
@@ -136,6 +143,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       webhookService(webhooks),
       ownMachineUserService(services),
       signingKeyService(services),
+      auditService(audit),
     ].map((service) => serveService(service, authorizer));
     serving.register(restRoutes, { services: served, timeLimit: limits.handling });
     serving.register(connectRoutes, {

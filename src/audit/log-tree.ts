@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readSync,
+  rmSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import type { RecordedEvent } from '../eventstore/event-store.ts';
@@ -26,6 +27,7 @@ const subtreeWidth = 256;
 /** Files of subtree roots: of 2^8, 2^16 and 2^24 leaves. Reading any root takes a few hundred hashes then, of a log of any size. */
 const subtreeLevels = [1, 2, 3] as const;
 const leavesInPage = 4096;
+const fileNames = ['leaves', ...subtreeLevels.map((level) => `subtrees-${level}`)];
 
 /**
  * The Merkle tree over the log, in files that only grow: `leaves` with a record of 40 bytes for each event (position as
@@ -38,7 +40,8 @@ export class LogTree {
   readonly #subtrees: readonly number[];
   #size: number;
 
-  private constructor(leaves: number, subtrees: readonly number[]) {
+  private constructor([leaves, ...subtrees]: readonly number[]) {
+    if (leaves === undefined) throw new TypeError('a log tree needs its files');
     this.#leaves = leaves;
     this.#subtrees = subtrees;
     this.#size = Math.floor(fstatSync(leaves).size / recordLength);
@@ -47,11 +50,7 @@ export class LogTree {
   /** Opens the tree in `folder`, made when there is none. What a crash left half-written is cut off, or made again. */
   static open(folder: string): LogTree {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const open = (name: string) => openSync(join(folder, name), 'a+', 0o600);
-    const tree = new LogTree(
-      open('leaves'),
-      subtreeLevels.map((level) => open(`subtrees-${level}`)),
-    );
+    const tree = new LogTree(fileNames.map((name) => openSync(join(folder, name), 'a+', 0o600)));
     ftruncateSync(tree.#leaves, tree.#size * recordLength);
     tree.#mendSubtrees();
     return tree;
@@ -60,11 +59,12 @@ export class LogTree {
   /** Undefined where there is none. The tree cannot grow then. */
   static openReadOnly(folder: string): LogTree | undefined {
     if (!existsSync(join(folder, 'leaves'))) return undefined;
-    const open = (name: string) => openSync(join(folder, name), 'r');
-    return new LogTree(
-      open('leaves'),
-      subtreeLevels.map((level) => open(`subtrees-${level}`)),
-    );
+    return new LogTree(fileNames.map((name) => openSync(join(folder, name), 'r')));
+  }
+
+  /** Deletes the files of the tree in `folder`, and nothing else there. */
+  static remove(folder: string): void {
+    for (const name of fileNames) rmSync(join(folder, name), { force: true });
   }
 
   get size(): number {

@@ -11,29 +11,38 @@ export function parseTime(text: string): string | undefined {
   return parsed.success ? new Date(parsed.data).toISOString() : undefined;
 }
 
+/** A moment in the life of a log. */
+export interface Moment {
+  /** Of the last event that belongs to it; 0 before the first. */
+  readonly position: bigint;
+  /** RFC 3339: the time that was asked for, else when the event at the position occurred. Absent before the first event. */
+  readonly time?: string;
+}
+
 /**
- * The position that a moment means: a position as it is, or for a time the last event that had occurred by then.
+ * The moment that `text` means: a position as it is, or for a time the last event that had occurred by then.
  *
  * Times are those of the processes that decided, so they can run backwards by as much as clocks differ. The answer is a
  * place in the log where the event before had occurred by that time, and the event after had not.
  *
- * @param moment a position, or a time as `parseTime` reads it
+ * @param text a position, or a time as `parseTime` reads it
  * @throws AuditError anything else, or a position past the log's end
  */
-export async function positionOfMoment(eventStore: EventStore, moment: string): Promise<bigint> {
-  if (/^\d{1,18}$/.test(moment)) {
-    const head = await headOf(eventStore);
-    if (BigInt(moment) > head)
-      throw new AuditError(`position ${moment} is past the log's end, which is ${head}`);
-    return BigInt(moment);
+export async function resolveMoment(eventStore: EventStore, text: string): Promise<Moment> {
+  if (/^\d{1,18}$/.test(text)) {
+    const [position, head] = [BigInt(text), await headOf(eventStore)];
+    if (position > head) throw new AuditError(`position ${text} is past the log's end, which is ${head}`);
+    const last = eventStore.readAll({ direction: 'backwards', after: position + 1n, limit: 1 });
+    for await (const event of last) return { position, time: String(event.metadata['occurredAt']) };
+    return { position };
   }
-  const parsed = parseTime(moment);
-  if (parsed === undefined) {
+  const time = parseTime(text);
+  if (time === undefined) {
     throw new AuditError(
-      `${JSON.stringify(moment)} is neither a position nor a time: write it as 2026-01-31T14:05:00Z, or as 2026-01-31`,
+      `${JSON.stringify(text)} is neither a position nor a time: write it as 2026-01-31T14:05:00Z, or as 2026-01-31`,
     );
   }
-  return positionAt(eventStore, Date.parse(parsed));
+  return { position: await positionAt(eventStore, Date.parse(time)), time };
 }
 
 async function positionAt(eventStore: EventStore, moment: number): Promise<bigint> {

@@ -130,7 +130,7 @@ class HistorySubject {
 
 function fieldsOf(state: MachineUserState): Fields {
   if (!exists(state)) return state.status === 'removed' ? { state: 'removed' } : {};
-  const { status, userName, name, description, accessTokenType, secrets } = state;
+  const { status, userName, name, description, accessTokenType, secrets, keyIds } = state;
   return {
     state: status,
     userName,
@@ -138,6 +138,7 @@ function fieldsOf(state: MachineUserState): Fields {
     description,
     accessTokenType,
     secrets: secrets.map((secret) => secret.secretId).join(' '),
+    keys: keyIds.join(' '),
   };
 }
 

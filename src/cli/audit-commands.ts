@@ -1,7 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { parseTime } from '../audit/moment.ts';
+import { asOf, diff } from './as-of.ts';
+import { backup, restore } from './backup.ts';
 import { history } from './history.ts';
+import { checkpoint, prove } from './prove.ts';
+import { replay } from './replay.ts';
+import { report } from './report.ts';
 import { integerBetween, serveOptions } from './settings.ts';
 import { verify } from './verify.ts';
 
@@ -21,7 +26,34 @@ export function addAuditCommands(program: Command): void {
         .choices(['text', 'json'] as const)
         .default('text' as const),
     )
+    .addOption(
+      new Option('--checkpoint <file...>', 'checkpoints that you kept: proves that the log only grew since'),
+    )
+    .addOption(
+      new Option(
+        '--key <key>',
+        'verifier key of the log, or a file that holds it (default: the one in the log)',
+      ),
+    )
+    .addOption(
+      new Option('--proof <file>', 'verify this proof instead, offline; needs --key').conflicts('checkpoint'),
+    )
     .action(verify);
+
+  program
+    .command('checkpoint')
+    .description('print the last signed checkpoint of the log; keep it elsewhere')
+    .addOption(serveOptions.dataDir)
+    .addOption(new Option('--verifier-key', 'print the key to verify it with'))
+    .action(checkpoint);
+
+  program
+    .command('prove')
+    .description('write a proof that an event is in the log, which anyone can verify offline')
+    .argument('<event>', 'position, <stream>@<revision>, or id')
+    .addOption(serveOptions.dataDir)
+    .addOption(new Option('--out <file>', 'a new file (default: standard output)'))
+    .action(prove);
 
   program
     .command('history')
@@ -47,6 +79,80 @@ export function addAuditCommands(program: Command): void {
       ),
     )
     .action(history);
+
+  program
+    .command('as-of')
+    .description('show who could sign in at a moment, with which secret, and who had which role')
+    .argument('<moment>', momentForm)
+    .addOption(serveOptions.dataDir)
+    .addOption(standingFormat())
+    .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
+    .action(asOf);
+
+  program
+    .command('diff')
+    .description('show what changed between two moments')
+    .argument('<from>', momentForm)
+    .argument('<to>', momentForm)
+    .addOption(serveOptions.dataDir)
+    .addOption(standingFormat())
+    .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
+    .action(diff);
+
+  program
+    .command('replay')
+    .description(
+      'build the read model anew from the log and swap it in; ctrl-C stops, the next replay goes on',
+    )
+    .addOption(serveOptions.dataDir)
+    .addOption(
+      new Option('--check', 'change nothing: compare the live read model with the log, row by row').conflicts(
+        'projection',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--projection <file>',
+        'run a projection of your own, a TypeScript file, and print its result as JSON',
+      ),
+    )
+    .action(replay);
+
+  program
+    .command('backup')
+    .description('copy the log into a new file, consistent also while the instance writes')
+    .argument('<file>', 'a new file')
+    .addOption(serveOptions.dataDir)
+    .action(backup);
+
+  program
+    .command('restore')
+    .description('put a backup in the place of the log of a stopped instance, if it verifies')
+    .argument('<file>', 'a file that keyturn backup wrote')
+    .addOption(serveOptions.dataDir)
+    .addOption(new Option('--replace', 'keep the log that is there aside, in a folder beside it'))
+    .action(restore);
+
+  program
+    .command('report')
+    .description('write one page for auditors: secrets by age, rotations, who rotates, state of the log')
+    .addOption(serveOptions.dataDir)
+    .addOption(new Option('--out <file>', 'the page').default('report.html'))
+    .addOption(
+      new Option(
+        '--service-log <file...>',
+        'logs of keyturn serve: tell which secrets were used, and failed checks',
+      ),
+    )
+    .action(report);
+}
+
+const momentForm = 'a position in the log, or a time: RFC 3339, or a date';
+
+function standingFormat() {
+  return new Option('--format <format>', 'form of the answer')
+    .choices(['table', 'json', 'ndjson'] as const)
+    .default('table' as const);
 }
 
 function timeArgument(text: string): string {

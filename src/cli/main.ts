@@ -41,6 +41,7 @@ program
   .addOption(serveOptions.failuresPerSource)
   .addOption(serveOptions.trustedProxies)
   .addOption(serveOptions.signingKeyRotation)
+  .addOption(serveOptions.checkpointInterval)
   .addOption(serveOptions.logLevel)
   .addHelpText(
     'after',

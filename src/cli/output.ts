@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { stripVTControlCharacters } from 'node:util';
+import Table from 'cli-table3';
 import { stringify } from 'csv-stringify';
 
 /** 64-bit integers become decimal strings, as in the API. */
@@ -12,6 +13,11 @@ export const toJson = (value: unknown, indent?: number): string =>
 /** Text that others chose, for a terminal: without control characters, which could make it show something else. */
 export function printable(text: string): string {
   return stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, ' ');
+}
+
+/** The same with its line feeds. */
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 /** Writes `lines` to standard output, through a pager where that is a terminal and `PAGER` or less is there. */
@@ -63,4 +69,42 @@ export async function* csv(
   const failed = pipeline(Readable.from(rows), stringifier);
   yield* stringifier as AsyncIterable<string>;
   await failed;
+}
+
+interface TableOptions {
+  readonly head: string[];
+  readonly colWidths?: number[];
+  readonly wordWrap?: boolean;
+  readonly wrapOnWordBoundary?: boolean;
+  /** What is shown in the place of no row. */
+  readonly empty: string;
+}
+
+const rowsInBlock = 500;
+
+/** In blocks with a head of their own: as many rows as there are pass in flat memory. */
+export async function* tableBlocks<Row>(
+  rows: AsyncIterable<Row>,
+  { empty, ...options }: TableOptions,
+  cellsOf: (row: Row) => readonly string[],
+  coloured: (cells: string[]) => string[] = (cells) => cells,
+): AsyncGenerator<string> {
+  const newBlock = () => new Table({ ...options, style: tableStyle() });
+  let block = newBlock();
+  let isEmpty = true;
+  for await (const row of rows) {
+    isEmpty = false;
+    block.push(coloured(cellsOf(row).map(printableLines)));
+    if (block.length < rowsInBlock) continue;
+    yield `${block.toString()}\n`;
+    block = newBlock();
+  }
+  if (block.length > 0) yield `${block.toString()}\n`;
+  if (isEmpty) yield `${empty}\n`;
+}
+
+/** Of cli-table3: colours only where they are shown. */
+function tableStyle(): { head: string[]; border: string[] } {
+  const coloured = process.stdout.isTTY === true && process.stdout.hasColors();
+  return coloured ? { head: ['bold'], border: ['grey'] } : { head: [], border: [] };
 }

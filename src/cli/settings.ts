@@ -119,6 +119,13 @@ export const serveOptions = {
     .env('KEYTURN_SIGNING_KEY_ROTATION')
     .default(90)
     .argParser(integerBetween(1, 3650)),
+  checkpointInterval: new Option(
+    '--checkpoint-interval <seconds>',
+    'how often a grown log is signed; 0 never',
+  )
+    .env('KEYTURN_CHECKPOINT_INTERVAL')
+    .default(60)
+    .argParser(integerBetween(0, 86_400)),
   logLevel: new Option('--log-level <level>', 'least severe level that is logged')
     .env('KEYTURN_LOG_LEVEL')
     .default('info' as const)

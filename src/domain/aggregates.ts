@@ -1,4 +1,5 @@
 import { accessTokenDecider } from './access-token/decider.ts';
+import { checkpointKeyDecider } from './checkpoint-key/decider.ts';
 import { clientAssertionDecider } from './client-assertion/decider.ts';
 import type { Decider, DomainEvent } from './decider.ts';
 import { instanceDecider } from './instance/decider.ts';
@@ -26,6 +27,9 @@ export const instance = { category: 'instance', decider: instanceDecider };
 export const userName = { category: 'userName', decider: userNameDecider };
 export const accessToken = { category: 'accessToken', decider: accessTokenDecider };
 export const clientAssertion = { category: 'clientAssertion', decider: clientAssertionDecider };
+
+/** One in an instance, by the instance's id. */
+export const checkpointKey = { category: 'checkpointKey', decider: checkpointKeyDecider };
 
 /** By the name of the subscriber. */
 export const subscription = {

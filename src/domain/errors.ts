@@ -158,6 +158,12 @@ export const errorTable = {
   },
   MACHINE_KEY_NOT_FOUND: { grpc: 'NOT_FOUND', id: 'COMMAND-4m77G', text: 'Machine key not found' },
 
+  CHECKPOINT_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    id: 'KEYTURN-NoCheckpoint',
+    text: 'No checkpoint of the log is signed',
+  },
+
   ORGANIZATION_NAME_EMPTY: {
     grpc: 'INVALID_ARGUMENT',
     id: 'KEYTURN-OrgName',

@@ -1,4 +1,5 @@
 import { type AccessTokenEvent, accessTokenEventSchemas } from './access-token/decider.ts';
+import { type CheckpointKeyEvent, checkpointKeyEventSchemas } from './checkpoint-key/decider.ts';
 import { type ClientAssertionEvent, clientAssertionEventSchemas } from './client-assertion/decider.ts';
 import type { Occurred } from './decider.ts';
 import { type Editor, eventMetadataSchema } from './event-metadata.ts';
@@ -26,6 +27,7 @@ export const eventCatalogue = {
   ...parkedEventSchemas,
   ...nodeEventSchemas,
   ...clientAssertionEventSchemas,
+  ...checkpointKeyEventSchemas,
 } as const satisfies EventSchemas;
 
 export type KeyturnEvent =
@@ -39,7 +41,8 @@ export type KeyturnEvent =
   | ProgressEvent
   | ParkedEventsEvent
   | NodeEvent
-  | ClientAssertionEvent;
+  | ClientAssertionEvent
+  | CheckpointKeyEvent;
 
 /** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */
 export function readStoredEvent(stored: {

@@ -15,7 +15,7 @@ const ownOrganization = [
   'user.credential.write',
 ];
 const readSubscriptions = ['events.read', 'webhook.read'];
-const readInstance = ['iam.read', 'iam.member.read', ...readSubscriptions];
+const readInstance = ['iam.read', 'iam.member.read', ...readSubscriptions, 'audit.read'];
 
 const instanceRolePermissions = {
   IAM_OWNER: [
@@ -41,9 +41,15 @@ const instanceRolePermissions = {
 } as const;
 
 const organizationRolePermissions = {
-  ORG_OWNER: [...ownOrganization, ...readSubscriptions, 'webhook.write'],
+  ORG_OWNER: [...ownOrganization, ...readSubscriptions, 'webhook.write', 'audit.read'],
   ORG_USER_MANAGER: [...readOrganization, ...everythingOnUsers],
-  ORG_OWNER_VIEWER: [...readOrganization, 'org.member.read', ...readUsers, ...readSubscriptions],
+  ORG_OWNER_VIEWER: [
+    ...readOrganization,
+    'org.member.read',
+    ...readUsers,
+    ...readSubscriptions,
+    'audit.read',
+  ],
   ORG_USER_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
   ORG_PROJECT_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
   ORG_SETTINGS_MANAGER: [...readOrganization, 'org.write'],

@@ -106,6 +106,8 @@ export const publishedEvents = {
   ParkedEventReplayed: null,
   NodeSeen: null,
   NodeLeft: null,
+  CheckpointKeyAdded: null,
+  CheckpointKeyReencrypted: null,
 } as const satisfies Record<KeyturnEvent['type'], z.ZodObject | null>;
 
 type PublishedEvents = typeof publishedEvents;

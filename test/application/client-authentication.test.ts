@@ -91,7 +91,11 @@ describe('a client', () => {
 
   it('gets a new hash on its first use after the cost was changed, once', async () => {
     const { signIn, commands, refresh, userId, eventStore } = await authentication(5);
+    const execute = vi.spyOn(commands, 'execute');
     await Promise.all([signIn(), signIn()]);
+    await vi.waitFor(() =>
+      expect(execute.mock.settledResults.map(({ type }) => type)).toEqual(['fulfilled', 'fulfilled']),
+    );
     const hashes = async () => {
       const { state } = await commands.load(machineUser, userId);
       return exists(state) ? state.secrets.map((secret) => secret.hashedSecret.slice(0, 7)) : [];

@@ -54,14 +54,14 @@ async function hashAt(log: Log, revision: number): Promise<string> {
 
 test('an untouched log fits', async () => {
   const log = await auditedLog();
-  expect(await verifyLog(log)).toEqual({ events: 14, fault: undefined });
+  expect(await verifyLog(log)).toMatchObject({ events: 14, fault: undefined });
   await log.growTree();
-  expect(await verifyLog(log)).toEqual({ events: 14, fault: undefined });
+  expect(await verifyLog(log)).toMatchObject({ events: 14, fault: undefined });
 });
 
 test('an empty log fits', async () => {
   const eventStore = closedAfterTest(openSqliteEventStore({ file: join(temporaryFolder(), 'events.db') }));
-  expect(await verifyLog({ eventStore })).toEqual({ events: 0, fault: undefined });
+  expect(await verifyLog({ eventStore })).toMatchObject({ events: 0, fault: undefined });
 });
 
 describe('by the hash chains alone, the log is told', () => {
@@ -224,7 +224,7 @@ describe('by the log tree, the log is told exactly', () => {
     const log = await auditedLog();
     await log.growTree();
     await forge(log, lastRevision + 1, await hashAt(log, lastRevision));
-    expect(await verifyLog(log)).toEqual({ events: 15, fault: undefined });
+    expect(await verifyLog(log)).toMatchObject({ events: 15, fault: undefined });
   });
 });
 
@@ -233,7 +233,7 @@ test('any one edit of any one event of a long log is found, by several threads a
   const [events, users] = [25_000, 500];
   await writeEventLog(file, { events, users });
   const eventStore = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
-  expect(await verifyLog({ eventStore, file }, { threads: 2 })).toEqual({ events, fault: undefined });
+  expect(await verifyLog({ eventStore, file }, { threads: 2 })).toMatchObject({ events, fault: undefined });
   const db = new DatabaseSync(file);
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: events - users }), async (position) => {

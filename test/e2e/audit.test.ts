@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { runKeyturn, serveKeyturn } from '../support/keyturn-process.ts';
+import { requestToken } from '../support/running-service.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 async function stoppedInstance(): Promise<string> {
@@ -92,4 +93,198 @@ describe('keyturn history', () => {
       stderr: message,
     });
   });
+});
+
+describe('keyturn as-of and keyturn diff', () => {
+  it('show who could sign in, and what the first start changed', async () => {
+    const folder = await stoppedInstance();
+    const now = await runKeyturn(['as-of', '2999-01-01'], folder);
+    expect(now).toMatchObject({ status: 0, stderr: '' });
+    expect(now.stdout).toMatch(/admin .*active .*yes .*IAM_OWNER in the instance/);
+    const json = await runKeyturn(['as-of', '2999-01-01', '--user', 'admin', '--format', 'json'], folder);
+    expect(JSON.parse(json.stdout)).toMatchObject([{ userName: 'admin', canSignIn: true, state: 'active' }]);
+    expect((await runKeyturn(['as-of', '0'], folder)).stdout).toContain('No machine users.');
+    const diff = await runKeyturn(['diff', '0', '2999-01-01', '--format', 'ndjson'], folder);
+    expect(JSON.parse(diff.stdout)).toMatchObject({ kind: 'added', userName: 'admin' });
+    expect((await runKeyturn(['diff', '3', '3'], folder)).stdout).toBe('No difference.\n');
+    const wrong = await runKeyturn(['as-of', 'noon'], folder);
+    expect([wrong.status, wrong.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^keyturn: "noon" is neither a position nor a time/),
+    ]);
+  });
+});
+
+describe('keyturn replay', () => {
+  const example = join(import.meta.dirname, '../../docs/examples/rotations-per-week.ts');
+
+  it('builds the read model anew and swaps it in', async () => {
+    const folder = await stoppedInstance();
+    const readModel = join(folder, 'data/read-model.db');
+    const db = new DatabaseSync(readModel);
+    db.exec(`UPDATE machine_users SET name = 'forged'`);
+    db.close();
+    const broken = await runKeyturn(['replay', '--check'], folder);
+    expect([broken.status, broken.stderr]).toEqual([1, '1 rows differ\n']);
+    expect(JSON.parse(broken.stdout)).toMatchObject({
+      table: 'machine_users',
+      kind: 'changed',
+      columns: ['name'],
+    });
+    expect((await runKeyturn(['replay'], folder)).status).toBe(0);
+    expect(readdirSync(join(folder, 'data')).filter((name) => name.includes('replay'))).toEqual([]);
+    const mended = await runKeyturn(['replay', '--check'], folder);
+    expect(mended).toMatchObject({ status: 0, stdout: '', stderr: expect.stringContaining('row by row') });
+  });
+
+  it('swaps nothing under a running instance, and keeps what it built', async () => {
+    const folder = temporaryFolder();
+    const keyturn = await serveKeyturn(folder);
+    const refused = await runKeyturn(['replay'], folder);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(/is in use by .* read-model\.db\.replay: stop the instance/s);
+    expect((await runKeyturn(['replay', '--check'], folder)).status).toBe(0);
+    keyturn.process.kill('SIGTERM');
+    await keyturn.ended;
+    expect((await runKeyturn(['replay'], folder)).status).toBe(0);
+  });
+
+  it('runs the projection of the docs', async () => {
+    const folder = await stoppedInstance();
+    const { status, stdout } = await runKeyturn(['replay', '--projection', example], folder);
+    expect(status).toBe(0);
+    expect(Object.values(JSON.parse(stdout))).toEqual([{ rotations: 1, editors: 1 }]);
+    const missing = await runKeyturn(['replay', '--projection', 'none.ts'], folder);
+    expect([missing.status, missing.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^keyturn: .*none\.ts cannot be loaded/),
+    ]);
+  });
+});
+
+describe('keyturn checkpoint, prove and verify --proof', () => {
+  it('prove an event of an instance to someone who has nothing but its verifier key', async () => {
+    const folder = temporaryFolder();
+    const keyturn = await serveKeyturn(folder);
+    const published = async (path: string) => (await fetch(`${keyturn.url}/keyturn/v1/log/${path}`)).text();
+    await expect.poll(() => published('checkpoint')).toMatch(/^keyturn\/\d{18}\n\d+\n/);
+    const early = await published('checkpoint');
+    const key = await published('verifier-key');
+    keyturn.process.kill('SIGTERM');
+    await keyturn.ended;
+    expect((await runKeyturn(['checkpoint', '--verifier-key'], folder)).stdout).toBe(key);
+    const last = await runKeyturn(['checkpoint'], folder);
+    expect(last.stdout.split('\n')[0]).toBe(early.split('\n')[0]);
+
+    expect((await runKeyturn(['prove', '2', '--out', 'event.tlog-proof'], folder)).status).toBe(0);
+    const again = await runKeyturn(['prove', '2', '--out', 'event.tlog-proof'], folder);
+    expect([again.status, again.stderr]).toEqual([
+      1,
+      expect.stringContaining('event.tlog-proof cannot be written'),
+    ]);
+    const elsewhere = temporaryFolder();
+    writeFileSync(join(elsewhere, 'key.txt'), key);
+    writeFileSync(join(elsewhere, 'early.txt'), early);
+    copyFileSync(join(folder, 'event.tlog-proof'), join(elsewhere, 'proof'));
+    const proven = await runKeyturn(['verify', '--proof', 'proof', '--key', 'key.txt'], elsewhere);
+    expect(proven).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^proven: .* is number 1 of \d+/),
+    });
+    const unkeyed = await runKeyturn(['verify', '--proof', 'proof'], elsewhere);
+    expect([unkeyed.status, unkeyed.stderr]).toEqual([1, expect.stringContaining('give it with --key')]);
+
+    const early2 = join(elsewhere, 'early.txt');
+    const grown = await runKeyturn(['verify', '--checkpoint', early2, '--key', key.trim()], folder);
+    expect(grown).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining(`intact: ${early2} covers the first`),
+    });
+    const db = new DatabaseSync(join(folder, 'data/events.db'));
+    db.exec('DELETE FROM events WHERE position > 5');
+    db.close();
+    rmSync(join(folder, 'data/log-tree'), { recursive: true });
+    const cutOff = await runKeyturn(['verify', '--checkpoint', early2, '--key', key.trim()], folder);
+    expect(cutOff).toMatchObject({ status: 1, stdout: expect.stringContaining('the log was cut off') });
+  });
+});
+
+describe('keyturn backup and restore', () => {
+  const data = (folder: string, file: string) => join(folder, 'data', file);
+
+  it('bring a log back, and keep the one that was there aside', async () => {
+    const folder = await stoppedInstance();
+    const log = readFileSync(data(folder, 'events.db'));
+    const backup = await runKeyturn(['backup', 'backup.db'], folder);
+    expect(backup).toMatchObject({ status: 0, stderr: expect.stringContaining('backed up to backup.db') });
+    const refused = await runKeyturn(['restore', 'backup.db'], folder);
+    expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('is there already') });
+    const restored = await runKeyturn(['restore', 'backup.db', '--replace'], folder);
+    expect(restored).toMatchObject({ status: 0, stdout: expect.stringMatching(/^intact: \d+ events/) });
+    const [aside = ''] = readdirSync(join(folder, 'data')).filter((name) => name.includes('replaced'));
+    expect(readFileSync(data(folder, join(aside, 'events.db'))).equals(log)).toBe(true);
+    expect(readdirSync(join(folder, 'data', aside))).toContain('log-tree');
+  });
+
+  it('do not touch a running instance, and the restored log serves and is signed anew', async () => {
+    const folder = temporaryFolder();
+    const keyturn = await serveKeyturn(folder);
+    await runKeyturn(['backup', 'backup.db'], folder);
+    const running = await runKeyturn(['restore', 'backup.db', '--replace'], folder);
+    expect(running).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('is in use by another Keyturn'),
+    });
+    keyturn.process.kill('SIGTERM');
+    await keyturn.ended;
+    await runKeyturn(['restore', 'backup.db', '--replace'], folder);
+    const after = await serveKeyturn(folder);
+    const { clientId, clientSecret } = JSON.parse(
+      readFileSync(data(folder, 'admin-credentials.json'), 'utf8'),
+    );
+    expect((await requestToken(after.url, clientId, clientSecret)).status).toBe(200);
+    await expect
+      .poll(() => fetch(`${after.url}/keyturn/v1/log/checkpoint`).then((answer) => answer.status))
+      .toBe(200);
+  });
+
+  it('change nothing when the backup is broken', async () => {
+    const folder = await stoppedInstance();
+    await runKeyturn(['backup', 'backup.db'], folder);
+    const db = new DatabaseSync(join(folder, 'backup.db'));
+    db.exec(`UPDATE events SET data = '{"forged":1}' WHERE stream = 'instance-keyturn' AND revision = 0`);
+    db.close();
+    const before = readFileSync(data(folder, 'events.db'));
+    const names = readdirSync(join(folder, 'data'));
+    const broken = await runKeyturn(['restore', 'backup.db', '--replace'], folder);
+    expect(broken).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^BROKEN: event 0 of stream instance-keyturn/),
+      stderr: 'keyturn: the backup is not intact: nothing was changed\n',
+    });
+    expect(readFileSync(data(folder, 'events.db')).equals(before)).toBe(true);
+    expect(readdirSync(join(folder, 'data'))).toEqual(names);
+    writeFileSync(join(folder, 'text'), 'no backup at all');
+    expect((await runKeyturn(['restore', 'text', '--replace'], folder)).status).toBe(1);
+    expect(readdirSync(join(folder, 'data'))).toEqual(names);
+  });
+});
+
+test('keyturn report writes one page, with what the logs of the service tell', async () => {
+  const folder = temporaryFolder();
+  const keyturn = await serveKeyturn(folder);
+  const { clientId, clientSecret } = JSON.parse(
+    readFileSync(join(folder, 'data/admin-credentials.json'), 'utf8'),
+  );
+  await requestToken(keyturn.url, clientId, clientSecret);
+  await requestToken(keyturn.url, clientId, `${clientSecret}x`);
+  writeFileSync(join(folder, 'serve.log'), keyturn.output());
+  const reported = await runKeyturn(['report', '--out', 'page.html', '--service-log', 'serve.log'], folder);
+  expect(reported).toMatchObject({ status: 0, stderr: 'the report is in page.html\n' });
+  const page = readFileSync(join(folder, 'page.html'), 'utf8');
+  expect(page).toContain('Checks that failed: 1.');
+  expect(page).toMatch(/<b class="">0<\/b>never used/);
+  const missing = await runKeyturn(['report', '--service-log', 'none.log'], folder);
+  expect(missing).toMatchObject({ status: 1, stderr: 'keyturn: there is no file none.log\n' });
 });

@@ -58,6 +58,7 @@ const categories: readonly (readonly [RegExp, string])[] = [
   [/^Subscription/, 'subscription'],
   [/^Node/, 'node'],
   [/Parked/, 'parkedEvents'],
+  [/^CheckpointKey/, 'checkpointKey'],
 ];
 
 /** An event of each type of the catalogue as a store holds it, with all its fields. */

@@ -169,6 +169,16 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
     de: 'Abonnement fortgeschritten',
   },
   EventParked: { zitadelType: 'keyturn.event.parked', en: 'Event parked', de: 'Ereignis zurückgestellt' },
+  CheckpointKeyAdded: {
+    zitadelType: 'keyturn.checkpoint_key.added',
+    en: 'Checkpoint key added',
+    de: 'Schlüssel für Prüfpunkte hinzugefügt',
+  },
+  CheckpointKeyReencrypted: {
+    zitadelType: 'keyturn.checkpoint_key.reencrypted',
+    en: 'Checkpoint key encrypted anew',
+    de: 'Schlüssel für Prüfpunkte neu verschlüsselt',
+  },
   ParkedEventReplayed: {
     zitadelType: 'keyturn.event.replayed',
     en: 'Parked event delivered again',

@@ -1,0 +1,67 @@
+import { UnreadableEventError } from '../../eventstore/errors.ts';
+import type { EventStore } from '../../eventstore/event-store.ts';
+import { hashOfEvent } from '../../eventstore/hash-chain.ts';
+import { AuditError } from '../audit-error.ts';
+import { logBatches } from '../log-batches.ts';
+import { leafHash, MerkleFrontier } from '../merkle-tree.ts';
+import { openCheckpoint, type TreeHead } from './checkpoint.ts';
+import type { NoteVerifier } from './signed-note.ts';
+
+export interface GivenCheckpoint {
+  /** Where it comes from, for people. */
+  readonly source: string;
+  readonly text: string;
+}
+
+export interface CheckpointVerification {
+  readonly source: string;
+  /** How many events it covers. Absent where it cannot be read. */
+  readonly size?: number;
+  /** What is wrong: with the checkpoint, or with the log that it is of. */
+  readonly fault?: string;
+}
+
+/** The root of the tree over the first `size` events; undefined where there are not so many, or one cannot be read. */
+export type RootAt = (size: number) => Promise<Buffer | undefined>;
+
+/** Compares the log with a checkpoint that someone kept: a log that only grew still begins with what it covers. */
+export async function verifyCheckpoint(
+  { source, text }: GivenCheckpoint,
+  verifier: NoteVerifier | undefined,
+  rootAt: RootAt,
+): Promise<CheckpointVerification> {
+  if (verifier === undefined) return { source, fault: 'the log has no key that checkpoints are signed with' };
+  let head: TreeHead;
+  try {
+    head = openCheckpoint(text, verifier);
+  } catch (error) {
+    if (error instanceof AuditError) return { source, fault: error.message };
+    throw error;
+  }
+  const { size } = head;
+  const root = await rootAt(size);
+  if (root === undefined)
+    return { source, size, fault: `the log was cut off: it does not hold ${size} events` };
+  if (!root.equals(head.root)) {
+    return { source, size, fault: `the first ${size} events of the log are not those that it covers` };
+  }
+  return { source, size };
+}
+
+/** The root by the log alone. Reads it up to there. */
+export async function rootOfLog(eventStore: EventStore, size: number): Promise<Buffer | undefined> {
+  const frontier = new MerkleFrontier();
+  if (size === 0) return frontier.root();
+  let leaves = 0;
+  try {
+    for await (const events of logBatches(eventStore)) {
+      for (const event of events) {
+        frontier.addLeaf(leafHash(Buffer.from(hashOfEvent(event), 'base64url')));
+        if (++leaves === size) return frontier.root();
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof UnreadableEventError)) throw error;
+  }
+  return undefined;
+}

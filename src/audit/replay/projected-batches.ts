@@ -1,0 +1,94 @@
+import { on } from 'node:events';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { KeyturnEvent } from '../../domain/event-catalogue.ts';
+import type { EventStore } from '../../eventstore/event-store.ts';
+import type { Projected } from '../../projections/projection.ts';
+import { type Checkpoint, checkpointAt, projectedEvents } from '../../projections/read-model.ts';
+import { type LogRange, logBatches } from '../log-batches.ts';
+
+/** Events of the log as projections see them, and where the last event that was read stands. */
+export interface ProjectedBatch {
+  readonly events: readonly Projected<KeyturnEvent>[];
+  readonly checkpoint: Checkpoint;
+}
+
+export interface ProjectedRange extends LogRange {
+  readonly types: ReadonlySet<string>;
+}
+
+/** Reads and checks events in this thread. */
+export async function* projectedBatches(
+  eventStore: EventStore,
+  { types, ...range }: ProjectedRange,
+): AsyncGenerator<ProjectedBatch> {
+  for await (const events of logBatches(eventStore, range)) {
+    const last = events.at(-1);
+    if (last !== undefined) yield { events: projectedEvents(events, types), checkpoint: checkpointAt(last) };
+  }
+}
+
+/** What the thread of its own is given. */
+export interface ReplayWorkerData {
+  readonly file: string;
+  readonly types: ReadonlySet<string>;
+  readonly after: bigint;
+  readonly until: bigint | undefined;
+}
+
+/** To the thread: one more batch is wanted. From it: a batch as JSON, or the end. */
+export type ReplayWorkerMessage = { readonly batch: string } | 'end';
+
+/** How many batches the thread may be ahead: enough to keep both busy, few enough for flat memory. */
+const batchesAhead = 8;
+
+/**
+ * The same by a thread of its own, so that reading and checking goes on while this one writes. Batches cross as JSON: that
+ * is cheaper than cloning objects.
+ *
+ * @param file of a SQLite event log
+ */
+export async function* projectedBatchesFromThread(
+  file: string,
+  { types, after = 0n, until, signal }: ProjectedRange,
+): AsyncGenerator<ProjectedBatch> {
+  const script = new URL(`./replay-worker${extname(import.meta.filename)}`, import.meta.url);
+  const workerData: ReplayWorkerData = { file, types, after, until };
+  const worker = new Worker(script, { workerData });
+  try {
+    const messages = on(worker, 'message') as AsyncIterable<[ReplayWorkerMessage]>;
+    for (let ahead = 0; ahead < batchesAhead; ahead++) worker.postMessage('more');
+    for await (const [message] of messages) {
+      if (message === 'end' || signal?.aborted) return;
+      worker.postMessage('more');
+      yield fromJson(message.batch);
+    }
+  } finally {
+    await worker.terminate();
+  }
+}
+
+/** @see fromJson */
+export function toJson({ events, checkpoint }: ProjectedBatch): string {
+  return JSON.stringify({ events, checkpoint }, (_key, value) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
+}
+
+type Serialized<T> = { readonly [Key in keyof T]: T[Key] extends bigint ? string : T[Key] };
+
+function fromJson(json: string): ProjectedBatch {
+  const { events, checkpoint } = JSON.parse(json) as {
+    readonly events: { streamVersion: string | bigint }[];
+    readonly checkpoint: Serialized<Checkpoint>;
+  };
+  for (const event of events) event.streamVersion = BigInt(event.streamVersion);
+  return {
+    events: events as unknown as ProjectedBatch['events'],
+    checkpoint: {
+      ...checkpoint,
+      position: BigInt(checkpoint.position),
+      revision: BigInt(checkpoint.revision),
+    },
+  };
+}

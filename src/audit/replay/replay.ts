@@ -1,0 +1,106 @@
+import type { EventStore } from '../../eventstore/event-store.ts';
+import { ReadModel } from '../../projections/read-model.ts';
+import { AuditError } from '../audit-error.ts';
+import { headOf } from '../log-batches.ts';
+import {
+  type ProjectedBatch,
+  type ProjectedRange,
+  projectedBatches,
+  projectedBatchesFromThread,
+} from './projected-batches.ts';
+import { type RowDifference, rowDifferences } from './row-differences.ts';
+
+export interface ReplayedLog {
+  readonly eventStore: EventStore;
+  /** Where the log is a SQLite file: a thread of its own can then read it. */
+  readonly file?: string | undefined;
+}
+
+export interface ReplayOptions {
+  /** Stops after the batch at hand. What was built is kept, and the next replay goes on from there. */
+  readonly signal?: AbortSignal;
+  /** Told how far the log has been read, in positions. */
+  readonly onProgress?: (position: number, head: number) => void;
+}
+
+/** In positions. Starting a thread does not pay below. */
+const shortLog = 20_000n;
+/** How many events share a transaction, at least. */
+const eventsInTransaction = 8192;
+
+/**
+ * Builds the read model in `file` from the log, or goes on where an earlier replay of the same log was stopped.
+ *
+ * @returns whether it has come to the log's end
+ */
+export async function replayInto(
+  file: string,
+  log: ReplayedLog,
+  options: ReplayOptions = {},
+): Promise<boolean> {
+  const readModel = await ReadModel.open(file, log.eventStore);
+  try {
+    readModel.speedUp();
+    await replay(readModel, log, options);
+    return !options.signal?.aborted;
+  } finally {
+    readModel.close();
+  }
+}
+
+/**
+ * Compares the read model in `file`, as it is at one moment, with one that is built from the log up to the same event.
+ *
+ * @throws AuditError there is no read model of this version
+ */
+export async function* checkReadModel(
+  file: string,
+  log: ReplayedLog,
+  options: ReplayOptions = {},
+): AsyncGenerator<RowDifference> {
+  const live = ReadModel.snapshot(file);
+  if (live === undefined) throw new AuditError(`there is no read model of this version at ${file}`);
+  const replayed = ReadModel.temporary();
+  try {
+    await replay(replayed, log, options, live.checkpoint()?.position ?? 0n);
+    if (!options.signal?.aborted) yield* rowDifferences(live.tables(), replayed.tables());
+  } finally {
+    replayed.close();
+    live.close();
+  }
+}
+
+async function replay(
+  readModel: ReadModel,
+  { eventStore, file }: ReplayedLog,
+  { signal, onProgress }: ReplayOptions,
+  until?: bigint,
+): Promise<void> {
+  const head = until ?? (await headOf(eventStore));
+  const after = readModel.checkpoint()?.position ?? 0n;
+  const range: ProjectedRange = {
+    types: readModel.eventTypes,
+    after,
+    ...(until !== undefined && { until }),
+    ...(signal && { signal }),
+  };
+  const batches =
+    file === undefined || head - after < shortLog
+      ? projectedBatches(eventStore, range)
+      : projectedBatchesFromThread(file, range);
+  for await (const { events, checkpoint } of joined(batches)) {
+    readModel.applyProjected(events, checkpoint);
+    onProgress?.(Number(checkpoint.position), Number(head));
+  }
+}
+
+async function* joined(batches: AsyncIterable<ProjectedBatch>): AsyncGenerator<ProjectedBatch> {
+  let held: ProjectedBatch | undefined;
+  for await (const { events, checkpoint } of batches) {
+    held = { events: held === undefined ? events : [...held.events, ...events], checkpoint };
+    if (held.events.length < eventsInTransaction) continue;
+    yield held;
+    held = undefined;
+  }
+  if (held !== undefined) yield held;
+}

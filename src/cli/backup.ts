@@ -1,0 +1,104 @@
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { AuditError } from '../audit/audit-error.ts';
+import { isIntact, verifyLog } from '../audit/verify-log.ts';
+import { DataDirectory } from '../data-directory.ts';
+import { backUpEventLog } from '../eventstore/sqlite/backup.ts';
+import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
+import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
+import { reportingErrors, withAuditedLog } from './audited-log.ts';
+import { eventProgress } from './event-progress.ts';
+import { verificationText } from './verify.ts';
+
+export interface BackupSettings {
+  readonly dataDir: string;
+}
+
+/** Copies the log of a running or stopped instance into a new file. */
+export async function backup(file: string, settings: BackupSettings): Promise<void> {
+  await withAuditedLog(settings, async ({ dataDirectory }) => {
+    await fileErrorsReported(() => backUpEventLog(dataDirectory.eventsFile, resolve(file)));
+    say(`the log is backed up to ${file}. The master key is not in it: keep it too, apart from this`);
+  });
+}
+
+export interface RestoreSettings {
+  readonly dataDir: string;
+  readonly replace?: true | undefined;
+}
+
+/** Puts a backup in the place of the log, when it is intact; else everything stays as it is. */
+export async function restore(file: string, { dataDir, replace }: RestoreSettings): Promise<void> {
+  await reportingErrors(() =>
+    fileErrorsReported(async () => {
+      if (!existsSync(file)) throw new AuditError(`there is no file ${file}`);
+      const directory = new DataDirectory(resolve(dataDir));
+      const { eventsFile } = directory;
+      const lock = acquireWriterLock(eventsFile);
+      try {
+        if (existsSync(eventsFile) && !replace) {
+          throw new AuditError(
+            `${eventsFile} is there already: --replace keeps it aside and restores the backup`,
+          );
+        }
+        const restored = `${eventsFile}.restoring`;
+        try {
+          copyFileSync(file, restored);
+          await requireIntact(restored);
+          setAside(directory);
+          renameSync(restored, eventsFile);
+        } finally {
+          for (const suffix of ['', '-wal', '-shm']) rmSync(restored + suffix, { force: true });
+        }
+        say(`the log is restored from ${file}`);
+      } finally {
+        lock.release();
+      }
+    }),
+  );
+}
+
+/** Verifies the copy, prints the result, and throws when it is broken. */
+async function requireIntact(file: string): Promise<void> {
+  const eventStore = openSqliteEventStore({ file, readOnly: true });
+  const progress = eventProgress('verifying');
+  try {
+    const verification = await verifyLog({ eventStore, file }, { onProgress: progress.update });
+    progress.stop();
+    process.stdout.write(verificationText(verification));
+    if (!isIntact(verification)) throw new AuditError('the backup is not intact: nothing was changed');
+  } finally {
+    progress.stop();
+    await eventStore.close();
+  }
+}
+
+/**
+ * The old log, and what only belongs to it. Its tree and its checkpoint too: with them the instance would sign nothing for
+ * the log that is restored, which lacks what came after the backup.
+ */
+function setAside({ eventsFile, readModelFile, logTreeFolder }: DataDirectory): void {
+  const olds = [...['', '-wal', '-shm'].map((suffix) => eventsFile + suffix), logTreeFolder].filter(
+    existsSync,
+  );
+  if (olds.length > 0) {
+    const aside = `${eventsFile}.replaced-${new Date().toISOString().replaceAll(/[:.]/g, '')}`;
+    mkdirSync(aside, { mode: 0o700 });
+    for (const old of olds) renameSync(old, join(aside, basename(old)));
+    say(`the old log is kept in ${aside}`);
+  }
+  for (const suffix of ['', '-wal', '-shm']) rmSync(readModelFile + suffix, { force: true });
+}
+
+async function fileErrorsReported(run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    const isExpected = error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
+    throw isExpected ? new AuditError(error.message, { cause: error }) : error;
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,44 @@
+import { closeSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { backup, DatabaseSync } from 'node:sqlite';
+import { checkSchema } from './schema.ts';
+
+/** All pages in one step: what the writer commits meanwhile is not part of the copy, and does not start it over. */
+const wholeFile = 2 ** 31 - 1;
+
+/**
+ * Copies an event log, as it is at one moment, into a new file, also while another process writes to it. The file is there,
+ * whole and on the disk, when this returns, or not at all.
+ *
+ * @throws EventStoreUnusableError `file` is no event log of this version
+ * @throws Error with code `EEXIST`: the target is there already
+ */
+export async function backUpEventLog(file: string, target: string): Promise<void> {
+  const partial = `${target}.partial`;
+  closeSync(openSync(partial, 'wx', 0o600));
+  try {
+    const source = new DatabaseSync(file, { readOnly: true });
+    try {
+      checkSchema(source, file);
+      await backup(source, partial, { rate: wholeFile });
+    } finally {
+      source.close();
+    }
+    // One file, without a write-ahead log beside it.
+    const copy = new DatabaseSync(partial);
+    copy.exec('PRAGMA journal_mode = DELETE');
+    copy.close();
+    sync(partial);
+    // A link, not a renaming: that would replace a file which is there.
+    linkSync(partial, target);
+    sync(dirname(target));
+  } finally {
+    rmSync(partial, { force: true });
+  }
+}
+
+function sync(path: string): void {
+  const handle = openSync(path, 'r');
+  fsyncSync(handle);
+  closeSync(handle);
+}

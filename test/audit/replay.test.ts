@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect, test } from 'vitest';
+import { writeEventLog } from '../../bench/event-log.ts';
+import { AuditError } from '../../src/audit/audit-error.ts';
+import { customProjectionOf, replayProjection } from '../../src/audit/replay/custom-projection.ts';
+import { checkReadModel, replayInto } from '../../src/audit/replay/replay.ts';
+import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { Projector } from '../../src/projections/projector.ts';
+import { ReadModel } from '../../src/projections/read-model.ts';
+import { closedAfterTest } from '../contract/event-store.contract.ts';
+import { context, organizationId } from '../support/application.ts';
+import { auditedLog } from '../support/audited-log.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** A log that is long enough for a thread of its own, and a read model of it as the service builds it. */
+async function longLog() {
+  const folder = temporaryFolder();
+  const file = join(folder, 'events.db');
+  await writeEventLog(file, { events: 25_000, users: 300 });
+  const eventStore = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
+  return { eventStore, file, live: await projected(eventStore, join(folder, 'read-model.db')) };
+}
+
+async function projected(eventStore: Parameters<typeof ReadModel.open>[1], file: string): Promise<string> {
+  const readModel = await ReadModel.open(file, eventStore);
+  const projector = new Projector({ eventStore, readModel, clock: () => new Date() });
+  projector.start();
+  await projector.caughtUp;
+  await projector.stop();
+  readModel.close();
+  return file;
+}
+
+const differences = (...args: Parameters<typeof checkReadModel>) => Array.fromAsync(checkReadModel(...args));
+
+test('a replay by a thread of its own, and one without, build what the projector builds', async () => {
+  const { eventStore, file, live } = await longLog();
+  for (const log of [{ eventStore, file }, { eventStore }]) {
+    const built = join(temporaryFolder(), 'read-model.db');
+    expect(await replayInto(built, log)).toBe(true);
+    expect(await differences(built, log)).toEqual([]);
+    expect(await differences(live, log)).toEqual([]);
+  }
+});
+
+test.each(['with a thread', 'without'])('a replay that was stopped goes on where it was, %s', async (how) => {
+  const { eventStore, file } = await longLog();
+  const log = how === 'without' ? { eventStore } : { eventStore, file };
+  const built = join(temporaryFolder(), 'read-model.db');
+  const stop = new AbortController();
+  const seen: number[] = [];
+  const stopped = await replayInto(built, log, {
+    signal: stop.signal,
+    onProgress: (position) => {
+      seen.push(position);
+      stop.abort();
+    },
+  });
+  expect(stopped).toBe(false);
+  const readModel = await ReadModel.open(built, eventStore);
+  const { position } = readModel.checkpoint() ?? { position: 0n };
+  readModel.close();
+  expect(position).toBe(BigInt(seen.at(-1) ?? -1));
+  expect(position).toBeLessThan(25_000n);
+  const resumed: number[] = [];
+  expect(await replayInto(built, log, { onProgress: (position) => void resumed.push(position) })).toBe(true);
+  expect(resumed[0]).toBeGreaterThan(Number(position));
+  expect(await differences(built, log)).toEqual([]);
+});
+
+test('a check names each row that is not as the log says, and no value', async () => {
+  const log = await auditedLog();
+  const live = await projected(log.eventStore, join(log.folder, 'read-model.db'));
+  expect(await differences(live, log)).toEqual([]);
+  const db = new DatabaseSync(live);
+  db.exec(`
+    UPDATE machine_secrets SET hashed_secret = 'forged' WHERE user_id = 'one';
+    UPDATE machine_users SET state = 'locked', name = 'x' WHERE user_id = 'one';
+    DELETE FROM machine_users WHERE user_id = 'two';
+    INSERT INTO revoked_access_tokens VALUES ('forged', '2999-01-01')`);
+  db.close();
+  expect(await differences(live, log)).toEqual([
+    {
+      table: 'machine_secrets',
+      key: { secret_id: expect.any(String) },
+      kind: 'changed',
+      columns: ['hashed_secret'],
+    },
+    { table: 'machine_users', key: { user_id: 'one' }, kind: 'changed', columns: ['name', 'state'] },
+    { table: 'machine_users', key: { user_id: 'two' }, kind: 'missing', columns: [] },
+    { table: 'revoked_access_tokens', key: { token_id: 'forged' }, kind: 'extra', columns: [] },
+  ]);
+});
+
+test('a check compares with the log as far as the read model has come', async () => {
+  const log = await auditedLog();
+  const live = await projected(log.eventStore, join(log.folder, 'read-model.db'));
+  await log.machineUsers.setSecret({ userId: 'one', organizationId }, context);
+  expect(await differences(live, log)).toEqual([]);
+  await expect(differences(join(log.folder, 'none.db'), log)).rejects.toThrow(AuditError);
+  expect(existsSync(join(log.folder, 'none.db'))).toBe(false);
+});
+
+test('a projection of one own sees every event in log order, and gives a result', async () => {
+  const { eventStore } = await auditedLog();
+  const projection = {
+    init: (): string[] => [],
+    evolve: (seen: string[], event: { type: string; stream: string; revision: bigint }) => [
+      ...seen,
+      `${event.stream} ${event.revision} ${event.type}`,
+    ],
+  };
+  const events = await Array.fromAsync(eventStore.readAll());
+  const all = events.map(({ stream, revision, type }) => `${stream} ${revision} ${type}`);
+  expect(await replayProjection(eventStore, projection)).toEqual(all);
+  const result = (seen: string[]) => seen.length;
+  expect(await replayProjection(eventStore, { ...projection, result })).toBe(all.length);
+});
+
+const zero = (): number => 0;
+
+test.each([
+  [{}, 'it must export a function `init`'],
+  [{ init: zero }, 'it must export a function `evolve`'],
+  [{ init: zero, evolve: zero, result: 1 }, 'its `result` is not a function'],
+])('a module that is no projection is refused: %j', (module, message) => {
+  expect(() => customProjectionOf(module, 'mine.ts')).toThrow(`mine.ts is no projection: ${message}`);
+});
