@@ -138,12 +138,6 @@ export function addAuditCommands(program: Command): void {
     .description('write one page for auditors: secrets by age, rotations, who rotates, state of the log')
     .addOption(serveOptions.dataDir)
     .addOption(new Option('--out <file>', 'the page').default('report.html'))
-    .addOption(
-      new Option(
-        '--service-log <file...>',
-        'logs of keyturn serve: tell which secrets were used, and failed checks',
-      ),
-    )
     .action(report);
 }
 

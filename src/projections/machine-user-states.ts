@@ -15,6 +15,17 @@ export interface MachineUserStanding extends Omit<MachineUserView, 'hasSecret'> 
   readonly roles: readonly { readonly organizationId: string; readonly roles: readonly string[] }[];
 }
 
+/** A live secret, and whether it is used. */
+export interface SecretUse {
+  readonly userId: string;
+  readonly userName: string;
+  readonly organizationId: string;
+  readonly secretId: string;
+  readonly creationDate: string;
+  /** RFC 3339, to the hour; null for a secret that was never used. */
+  readonly lastUsed: string | null;
+}
+
 const columns = `
   user_id AS userId, organization_id AS organizationId, user_name AS userName, name, description,
   access_token_type AS accessTokenType, state, sequence, creation_date AS creationDate, change_date AS changeDate,
@@ -32,7 +43,18 @@ export function machineUserStateQueries(db: DatabaseSync) {
   const all = db.prepare(`SELECT ${columns} FROM machine_users u ORDER BY user_id`);
   all.setReadBigInts(true);
 
+  const uses = db.prepare(
+    `SELECT user_id AS userId, user_name AS userName, organization_id AS organizationId, secret_id AS secretId,
+            s.creation_date AS creationDate, last_used AS lastUsed
+       FROM machine_secrets s JOIN machine_users u USING (user_id)`,
+  );
+
   return {
+    /** Every live secret. Read row by row. */
+    secretUses(): Iterable<SecretUse> {
+      return uses.iterate() as unknown as Iterable<SecretUse>;
+    },
+
     /** Every machine user, in the order of ids (by their bytes). Read row by row: for as many as there are. */
     *machineUserStandings(): Generator<MachineUserStanding> {
       for (const row of all.iterate()) {

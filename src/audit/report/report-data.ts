@@ -1,12 +1,11 @@
 import type { EventMetadata } from '../../domain/event-metadata.ts';
 import type { EventStore, RecordedEvent } from '../../eventstore/event-store.ts';
-import type { MachineUserStanding } from '../../projections/machine-user-states.ts';
+import type { MachineUserStanding, SecretUse } from '../../projections/machine-user-states.ts';
 import { ReadModel } from '../../projections/read-model.ts';
 import { canSignIn } from '../as-of.ts';
 import { logBatches } from '../log-batches.ts';
 import { UserNameIndex } from '../machine-user-events.ts';
 import { isIntact, type LogVerification } from '../verify-log.ts';
-import type { SecretUses } from './secret-uses.ts';
 import { lastMondays, mondayOf } from './weeks.ts';
 
 export interface ListedSecret {
@@ -15,7 +14,7 @@ export interface ListedSecret {
   readonly organizationId: string;
   readonly secretId: string;
   readonly ageInDays: number;
-  /** RFC 3339; absent for one that the given logs do not show in use. */
+  /** RFC 3339, to the hour; absent for one that was never used. */
   readonly lastUse?: string;
 }
 
@@ -44,24 +43,20 @@ export interface ReportData {
   readonly weeks: readonly {
     readonly monday: string;
     readonly rotations: number;
-    readonly refusals: number;
+    readonly failedChecks: number;
   }[];
   readonly rotators: readonly Rotator[];
-  /** Absent where no logs of the service were given. */
-  readonly uses?: {
-    readonly from?: string;
-    readonly to?: string;
-    readonly neverUsed: number;
-    readonly unused90Days: number;
-    readonly idleSecrets: readonly ListedSecret[];
-    readonly refusals: number;
-  };
+  readonly neverUsed: number;
+  readonly unused90Days: number;
+  /** Those that were not used for 90 days, oldest first. */
+  readonly idleSecrets: readonly ListedSecret[];
+  /** Attempts to sign in that were refused, with a secret that is none or of a user that may not. */
+  readonly failedChecks: number;
 }
 
 export interface ReportOptions {
   readonly now: Date;
   readonly verification: LogVerification;
-  readonly uses?: SecretUses | undefined;
   readonly onProgress?: (position: number) => void;
 }
 
@@ -80,19 +75,20 @@ const ages = [
 
 /** What the report shows, in one walk through the log. Lists are bounded, so that memory is too. */
 export async function reportData(eventStore: EventStore, options: ReportOptions): Promise<ReportData> {
-  const { now, verification, uses } = options;
+  const { now, verification } = options;
   const readModel = ReadModel.temporary();
-  const rotations = new Rotations();
+  const activity = new Activity();
   let position = 0n;
   try {
     for await (const events of logBatches(eventStore)) {
       readModel.apply(events);
-      for (const event of events) rotations.add(event);
+      for (const event of events) activity.add(event);
       position = events.at(-1)?.position ?? position;
       options.onProgress?.(Number(position));
     }
-    const standings = new Standings(now, uses);
-    for (const standing of readModel.queries.machineUserStandings()) standings.add(standing);
+    const standings = new Standings(now);
+    for (const standing of readModel.queries.machineUserStandings()) standings.addUser(standing);
+    for (const use of readModel.queries.secretUses()) standings.addSecret(use);
     return {
       madeAt: now.toISOString(),
       position,
@@ -101,26 +97,33 @@ export async function reportData(eventStore: EventStore, options: ReportOptions)
       ...standings.summary(),
       weeks: lastMondays(now.getTime(), weeksShown).map((monday) => ({
         monday,
-        rotations: rotations.byWeek.get(monday) ?? 0,
-        refusals: uses?.refusals.get(monday) ?? 0,
+        rotations: activity.rotations.get(monday) ?? 0,
+        failedChecks: activity.failedChecks.get(monday) ?? 0,
       })),
-      rotators: await rotations.rotators(new UserNameIndex(eventStore)),
+      failedChecks: [...activity.failedChecks.values()].reduce((sum, count) => sum + count, 0),
+      rotators: await activity.rotators(new UserNameIndex(eventStore)),
     };
   } finally {
     readModel.close();
   }
 }
 
-/** Who set secrets, and when. */
-class Rotations {
-  readonly byWeek = new Map<string, number>();
+/** Who set secrets and when, and when checks of secrets failed. */
+class Activity {
+  /** By the Monday of the week. */
+  readonly rotations = new Map<string, number>();
+  readonly failedChecks = new Map<string, number>();
   readonly #byEditor = new Map<string, { rotations: number; last: string }>();
 
-  add({ type, metadata }: RecordedEvent): void {
-    if (type !== 'MachineSecretSet') return;
+  add({ type, data, metadata }: RecordedEvent): void {
+    if (type !== 'MachineSecretSet' && type !== 'MachineSecretCheckFailed') return;
     const { occurredAt, editor } = metadata as unknown as EventMetadata;
     const monday = mondayOf(Date.parse(occurredAt));
-    this.byWeek.set(monday, (this.byWeek.get(monday) ?? 0) + 1);
+    if (type === 'MachineSecretCheckFailed') {
+      this.failedChecks.set(monday, (this.failedChecks.get(monday) ?? 0) + Number(data['count']));
+      return;
+    }
+    this.rotations.set(monday, (this.rotations.get(monday) ?? 0) + 1);
     const { rotations = 0 } = this.#byEditor.get(editor?.userId ?? '') ?? {};
     this.#byEditor.set(editor?.userId ?? '', { rotations: rotations + 1, last: occurredAt });
   }
@@ -140,7 +143,6 @@ class Rotations {
 /** Counts users and secrets, and keeps the oldest of them. */
 class Standings {
   readonly #now: Date;
-  readonly #uses: SecretUses | undefined;
   readonly #byAge = ages.map(() => 0);
   #users = 0;
   #usersWhoCanSignIn = 0;
@@ -151,42 +153,33 @@ class Standings {
   readonly #oldest = new OldestSecrets();
   readonly #idle = new OldestSecrets();
 
-  constructor(now: Date, uses: SecretUses | undefined) {
+  constructor(now: Date) {
     this.#now = now;
-    this.#uses = uses;
   }
 
-  add(standing: MachineUserStanding): void {
+  addUser(standing: MachineUserStanding): void {
     this.#users++;
     if (canSignIn(standing, this.#now.toISOString())) this.#usersWhoCanSignIn++;
-    const { userName, userId, organizationId } = standing;
-    for (const { secretId, creationDate } of standing.secrets) {
-      const ageInDays = this.#daysSince(Date.parse(creationDate));
-      const lastUse = this.#uses?.lastUses.get(secretId);
-      this.#addSecret({
-        ...{ userName, userId, organizationId, secretId, ageInDays },
-        ...(lastUse !== undefined && { lastUse: new Date(lastUse).toISOString() }),
-      });
-    }
   }
 
-  #addSecret(secret: ListedSecret): void {
+  addSecret({ userName, userId, organizationId, secretId, creationDate, lastUsed }: SecretUse): void {
+    const ageInDays = this.#daysSince(creationDate);
+    const secret = {
+      ...{ userName, userId, organizationId, secretId, ageInDays },
+      ...(lastUsed !== null && { lastUse: lastUsed }),
+    };
     this.#secrets++;
-    const age = ages.findIndex(({ days }) => secret.ageInDays <= days);
+    const age = ages.findIndex(({ days }) => ageInDays <= days);
     this.#byAge[age] = (this.#byAge[age] ?? 0) + 1;
-    if (secret.ageInDays > idleDays) this.#past90Days++;
+    if (ageInDays > idleDays) this.#past90Days++;
     this.#oldest.add(secret);
-    if (this.#uses === undefined) return;
-    if (secret.lastUse === undefined) this.#neverUsed++;
-    const idle =
-      secret.lastUse === undefined ? secret.ageInDays : this.#daysSince(Date.parse(secret.lastUse));
-    if (idle <= idleDays) return;
+    if (lastUsed === null) this.#neverUsed++;
+    if (this.#daysSince(lastUsed ?? creationDate) <= idleDays) return;
     this.#unused90Days++;
     this.#idle.add(secret);
   }
 
   summary() {
-    const { from, to, refusals } = this.#uses ?? {};
     return {
       users: this.#users,
       usersWhoCanSignIn: this.#usersWhoCanSignIn,
@@ -194,21 +187,14 @@ class Standings {
       secretsByAge: ages.map(({ label }, index) => ({ label, count: this.#byAge[index] ?? 0 })),
       secretsPast90Days: this.#past90Days,
       oldestSecrets: this.#oldest.list(),
-      ...(this.#uses && {
-        uses: {
-          ...(from !== undefined && { from: new Date(from).toISOString() }),
-          ...(to !== undefined && { to: new Date(to).toISOString() }),
-          neverUsed: this.#neverUsed,
-          unused90Days: this.#unused90Days,
-          idleSecrets: this.#idle.list(),
-          refusals: [...(refusals?.values() ?? [])].reduce((sum, count) => sum + count, 0),
-        },
-      }),
+      neverUsed: this.#neverUsed,
+      unused90Days: this.#unused90Days,
+      idleSecrets: this.#idle.list(),
     };
   }
 
-  #daysSince(time: number): number {
-    return Math.max(Math.floor((this.#now.getTime() - time) / day), 0);
+  #daysSince(time: string): number {
+    return Math.max(Math.floor((this.#now.getTime() - Date.parse(time)) / day), 0);
   }
 }
 

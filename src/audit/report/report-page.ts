@@ -52,28 +52,33 @@ ${integrity(data)}
 ${byAge(data)}
 ${weekly(data)}
 ${rotators(data)}
-${usage(data)}
-${section('Oldest secrets', secretTable(data.oldestSecrets, data.uses !== undefined), true)}
+${section('Unused for 90 days', secretTable(data.idleSecrets), true)}
+${section('Oldest secrets', secretTable(data.oldestSecrets), true)}
 </main></body>
 </html>
 `;
 }
 
 function summary(data: ReportData): string {
-  const { users, usersWhoCanSignIn, secrets, secretsPast90Days, uses, intact } = data;
+  const {
+    users,
+    usersWhoCanSignIn,
+    secrets,
+    secretsPast90Days,
+    neverUsed,
+    unused90Days,
+    failedChecks,
+    intact,
+  } = data;
   const tiles = [
     tile('Log', intact ? 'intact' : 'broken', intact ? 'good' : 'bad'),
     tile('Machine users', users),
     tile('can sign in', usersWhoCanSignIn),
     tile('Live secrets', secrets),
     tile('older than 90 days', secretsPast90Days, secretsPast90Days > 0 ? 'warn' : ''),
-    ...(uses === undefined
-      ? []
-      : [
-          tile('never used', uses.neverUsed, uses.neverUsed > 0 ? 'warn' : ''),
-          tile('unused for 90 days', uses.unused90Days, uses.unused90Days > 0 ? 'warn' : ''),
-          tile('failed checks', uses.refusals),
-        ]),
+    tile('never used', neverUsed, neverUsed > 0 ? 'warn' : ''),
+    tile('unused for 90 days', unused90Days, unused90Days > 0 ? 'warn' : ''),
+    tile('failed checks', failedChecks),
   ];
   return `<div class="tiles">${tiles.join('')}</div>`;
 }
@@ -119,24 +124,16 @@ function byAge({ secretsByAge }: ReportData): string {
   );
 }
 
-function weekly({ weeks, uses }: ReportData): string {
-  const rotations = {
-    name: 'secrets set',
-    color: 'var(--accent)',
-    values: weeks.map((week) => week.rotations),
-  };
-  const refusals = {
-    name: 'failed checks',
-    color: 'var(--warn)',
-    values: weeks.map((week) => week.refusals),
-  };
+function weekly({ weeks }: ReportData): string {
   const chart = weeklyChart(
     weeks.map((week) => week.monday),
-    uses === undefined ? [rotations] : [rotations, refusals],
+    [
+      { name: 'secrets set', color: 'var(--accent)', values: weeks.map((week) => week.rotations) },
+      { name: 'failed checks', color: 'var(--warn)', values: weeks.map((week) => week.failedChecks) },
+    ],
   );
-  const title = uses === undefined ? 'Rotations per week' : 'Rotations and failed checks per week';
   return section(
-    title,
+    'Rotations and failed checks per week',
     `<div class="scroll">${chart}</div><p class="muted">By the Monday of the week, UTC.</p>`,
   );
 }
@@ -153,38 +150,17 @@ function rotators(data: ReportData): string {
   return section('Who rotates', `<table><thead>${head}</thead><tbody>${rows.join('')}</tbody></table>`, true);
 }
 
-function usage({ uses }: ReportData): string {
-  const title = 'Use of secrets';
-  if (uses === undefined) {
-    return section(
-      title,
-      '<p class="muted">Not known: a grant writes no event. Give the logs of the service with --service-log, and this page tells which secrets were never used, which were unused for 90 days, and how many checks failed.</p>',
-    );
-  }
-  const { from, to, refusals, idleSecrets } = uses;
-  const span =
-    from === undefined || to === undefined
-      ? 'The given logs hold no line of the service.'
-      : `The given logs run from ${readable(from)} to ${readable(to)}. What was before is not known.`;
-  return section(
-    title,
-    `<p>${escaped(span)} Checks that failed: ${refusals.toLocaleString('en')}.</p>
-<h3>Unused for 90 days</h3>${secretTable(idleSecrets, true)}`,
-    true,
-  );
-}
-
-function secretTable(secrets: readonly ListedSecret[], withUse: boolean): string {
+function secretTable(secrets: readonly ListedSecret[]): string {
   if (secrets.length === 0) return '<p class="muted">None.</p>';
   const rows = secrets.map(({ userName, userId, organizationId, secretId, ageInDays, lastUse }) => {
-    const use = lastUse === undefined ? 'not seen' : readable(lastUse);
+    const use = lastUse === undefined ? 'never' : readable(lastUse);
     return (
       `<tr><td>${escaped(userName)}<br><code>${escaped(userId)}</code></td><td><code>${escaped(organizationId)}</code></td>` +
       `<td><code>${escaped(secretId)}</code></td><td class="number">${ageInDays.toLocaleString('en')} d</td>` +
-      `${withUse ? `<td>${escaped(use)}</td>` : ''}</tr>`
+      `<td>${escaped(use)}</td></tr>`
     );
   });
-  const head = `<tr><th>Machine user</th><th>Organization</th><th>Secret id</th><th class="number">Age</th>${withUse ? '<th>Last use</th>' : ''}</tr>`;
+  const head = `<tr><th>Machine user</th><th>Organization</th><th>Secret id</th><th class="number">Age</th><th>Last use</th></tr>`;
   return `<div class="scroll"><table><thead>${head}</thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
