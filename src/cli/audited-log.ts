@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
-import { EventStoreUnusableError } from '../eventstore/errors.ts';
+import { EventStoreUnavailableError, EventStoreUnusableError } from '../eventstore/errors.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
@@ -30,12 +30,14 @@ export async function withAuditedLog(
   });
 }
 
+const expectedErrors = [AuditError, EventStoreUnusableError, EventStoreUnavailableError];
+
 export async function reportingErrors(run: () => Promise<void>): Promise<void> {
   try {
     await run();
   } catch (error) {
-    if (!(error instanceof AuditError || error instanceof EventStoreUnusableError)) throw error;
-    process.stderr.write(`keyturn: ${error.message}\n`);
+    if (!expectedErrors.some((expected) => error instanceof expected)) throw error;
+    process.stderr.write(`keyturn: ${(error as Error).message}\n`);
     process.exitCode = 1;
   }
 }

@@ -4,10 +4,10 @@ import { Presets, SingleBar } from 'cli-progress';
 const patience = 500;
 
 /** Shows on standard error, where that is a terminal, how many events are done: count, rate and time left. */
-export function eventProgress(title: string) {
+export function eventProgress(title: string, unit = 'events') {
   const bar = new SingleBar(
     {
-      format: `${title} {bar} {percentage} % | {value} of {total} events | {rate} a second | {eta_formatted} left`,
+      format: `${title} {bar} {percentage} % | {value} of {total} ${unit} | {rate} a second | {eta_formatted} left`,
       hideCursor: true,
       clearOnComplete: true,
     },

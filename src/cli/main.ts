@@ -7,6 +7,7 @@ import { addAuditCommands } from './audit-commands.ts';
 import { demo } from './demo.ts';
 import { addEventsCommands } from './events-commands.ts';
 import { addKeysCommands } from './keys.ts';
+import { addMoveCommands } from './move-commands.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
@@ -54,5 +55,6 @@ program.command('demo').description('show the main job on a throw-away instance'
 addAuditCommands(program);
 addEventsCommands(program);
 addKeysCommands(program);
+addMoveCommands(program);
 
 await program.parseAsync();
