@@ -93,6 +93,26 @@ test('every test that docs/security.md names is there', () => {
   expect(missing.map(([line]) => line)).toEqual([]);
 });
 
+describe('docker-compose.yml', () => {
+  const compose = read('docker-compose.yml');
+
+  it('names the image that tests start', () => {
+    const [, image] = /image: (docker\.kurrent\.io\S+)/.exec(compose) ?? [];
+    expect(read('test/support/eventstoredb/servers.ts')).toContain(`'${image}'`);
+  });
+
+  it('publishes ports on this machine only', () => {
+    const published = [...compose.matchAll(/ports: \["([^"]+)"\]/g)].map(([, port]) => port);
+    expect(published.length).toBeGreaterThan(0);
+    for (const port of published) expect(port).toMatch(/^127\.0\.0\.1:/);
+  });
+
+  it('and the Dockerfile name settings that exist', () => {
+    const named = `${compose}${read('Dockerfile')}`.match(/KEYTURN_[A-Z_]+/g) ?? [];
+    expect(new Set(named).difference(new Set(settings))).toEqual(new Set());
+  });
+});
+
 test('every link between the pages leads to a file', () => {
   const broken = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)/g)]

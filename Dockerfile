@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+
+FROM node:26.10.0-trixie-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY generated generated
+COPY src src
+RUN npm run build
+
+FROM node:26.10.0-trixie-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --no-audit --no-fund
+
+FROM node:26.10.0-trixie-slim
+ENV NODE_ENV=production \
+    KEYTURN_HOST=0.0.0.0 \
+    KEYTURN_PORT=8080 \
+    KEYTURN_DATA_DIR=/data
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json ./
+COPY generated generated
+RUN install -d -o node -g node -m 0700 /data
+USER node
+VOLUME /data
+EXPOSE 8080
+# Runs also while the event store is waited for: an orchestrator should not restart what only waits.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.KEYTURN_PORT}/debug/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "dist/cli/main.js"]
+CMD ["serve"]
