@@ -18,7 +18,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 async function longLog() {
   const folder = temporaryFolder();
   const file = join(folder, 'events.db');
-  await writeEventLog(file, { events: 25_000, users: 300 });
+  await writeEventLog(file, { events: 20_500, users: 300 });
   const eventStore = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
   return { eventStore, file, live: await projected(eventStore, join(folder, 'read-model.db')) };
 }
@@ -63,7 +63,7 @@ test.each(['with a thread', 'without'])('a replay that was stopped goes on where
   const { position } = readModel.checkpoint() ?? { position: 0n };
   readModel.close();
   expect(position).toBe(BigInt(seen.at(-1) ?? -1));
-  expect(position).toBeLessThan(25_000n);
+  expect(position).toBeLessThan(20_500n);
   const resumed: number[] = [];
   expect(await replayInto(built, log, { onProgress: (position) => void resumed.push(position) })).toBe(true);
   expect(resumed[0]).toBeGreaterThan(Number(position));

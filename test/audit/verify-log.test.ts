@@ -230,7 +230,7 @@ describe('by the log tree, the log is told exactly', () => {
 
 test('any one edit of any one event of a long log is found, by several threads as by one', async () => {
   const file = join(temporaryFolder(), 'events.db');
-  const [events, users] = [25_000, 500];
+  const [events, users] = [20_500, 500];
   await writeEventLog(file, { events, users });
   const eventStore = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
   expect(await verifyLog({ eventStore, file }, { threads: 2 })).toMatchObject({ events, fault: undefined });
@@ -251,7 +251,7 @@ test('any one edit of any one event of a long log is found, by several threads a
         set.run(original, position);
       }
     }),
-    { numRuns: 6 },
+    { numRuns: 3 },
   );
   db.close();
 });
