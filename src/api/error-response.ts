@@ -41,7 +41,7 @@ function answerGrpcError(error: KeyturnError, contentType: string, reply: Fastif
   reply
     .code(200)
     .type(contentType)
-    .headers({ 'grpc-status': String(code), 'grpc-message': encodeURIComponent(error.message) })
+    .headers({ 'grpc-status': String(code), 'grpc-message': encodeURI(error.message.toWellFormed()) })
     .send();
 }
 

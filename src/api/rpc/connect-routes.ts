@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { DescService, Message } from '@bufbuild/protobuf';
 import {
   type Code,
@@ -41,6 +42,7 @@ const requestKey = createContextKey<FastifyRequest | undefined>(undefined);
 export async function connectRoutes(app: FastifyInstance, options: ConnectOptions): Promise<void> {
   const { services, isReady, position, maxMessageBytes, maxDeadline } = options;
   const descriptors = services.map((service) => service.descriptor);
+  app.addHook('onRequest', async (_request, reply) => readableMessages(reply.raw));
   await app.register(fastifyConnectPlugin, {
     routes: (router: ConnectRouter) => {
       for (const service of services) {
@@ -53,6 +55,19 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
     readMaxBytes: maxMessageBytes,
     maxTimeoutMs: maxDeadline,
   });
+}
+
+/**
+ * Connect escapes more of a `grpc-message` than gRPC asks for, commas and colons too, and `@grpc/grpc-js` does not read
+ * those back: it would show `%2C` to people.
+ */
+function readableMessages(response: ServerResponse): void {
+  const addTrailers = response.addTrailers.bind(response);
+  response.addTrailers = (trailers) => {
+    const { 'grpc-message': message, ...rest } = trailers as Record<string, string | undefined>;
+    const readable = message === undefined ? {} : { 'grpc-message': encodeURI(decodeURIComponent(message)) };
+    addTrailers({ ...(rest as Record<string, string>), ...readable });
+  };
 }
 
 function implementationOf(
