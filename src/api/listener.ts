@@ -24,6 +24,9 @@ export interface ListenerOptions {
   readonly maxConcurrentStreams: number;
 }
 
+/** In milliseconds: how long a stream stays open for a request that goes on after its answer. */
+const unreadBodyPatience = 500;
+
 /** The begin of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No method of HTTP/1 begins like this. */
 const http2Preface = Buffer.from('PRI');
 
@@ -103,6 +106,10 @@ function limitSessions(
     const late = setTimeout(() => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM), requestTimeout);
     const arrived = () => clearTimeout(late);
     stream.once('end', arrived).once('close', arrived);
+    stream.once('finish', () => {
+      // Where nobody wanted all of the body, the stream would stay open for the rest (RFC 9113 section 8.1).
+      setTimeout(() => stream.destroy(), unreadBodyPatience).unref();
+    });
   });
   return sessions;
 }

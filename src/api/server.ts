@@ -34,6 +34,13 @@ import { serveService } from './rpc/served-method.ts';
 import { type UserServiceDependencies, userService } from './user-v2/user-service.ts';
 import { type WebhookDependencies, webhookService } from './webhooks/webhook-service.ts';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of the peer that the request came from. */
+    remoteAddress: string;
+  }
+}
+
 export interface ServerDependencies {
   readonly services: ManagementDependencies &
     AdminDependencies &
@@ -113,7 +120,10 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
   app.setNotFoundHandler((request, reply) =>
     answerError(new KeyturnError('ROUTE_NOT_FOUND'), request, reply),
   );
+  app.decorateRequest('remoteAddress', '');
   app.addHook('onRequest', async (request, reply) => {
+    // Kept: a connection that is gone when the answer is logged does not tell it any more.
+    request.remoteAddress = request.ip;
     reply.headers({
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',
@@ -123,6 +133,9 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     if (request.raw.rawHeaders.length / 2 > limits.headers) throw new KeyturnError('HEADERS_TOO_MANY');
   });
   app.addHook('onResponse', logRequest);
+  app.addHook('onRequestAbort', async (request) => {
+    request.log.info({ method: request.method, path: pathOf(request) }, 'request aborted');
+  });
 
   const completion = methodNotAllowed(app);
   app.register(cors, corsOptions);
@@ -159,16 +172,21 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
   return app;
 }
 
-/** One line for each request. Without the query, where a careless client may have put a secret. */
+/** One line for each request. */
 async function logRequest(request: FastifyRequest, reply: FastifyReply): Promise<void> {
   request.log.info(
     {
       method: request.method,
-      path: request.url.split('?', 1)[0],
+      path: pathOf(request),
       status: reply.statusCode,
       durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      remoteAddress: request.ip,
+      remoteAddress: request.remoteAddress,
     },
     'request',
   );
+}
+
+/** Without the query, where a careless client may have put a secret. */
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
 }

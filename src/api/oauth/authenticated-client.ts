@@ -42,7 +42,7 @@ async function authenticate(
 }
 
 export function authenticationRequestOf(request: FastifyRequest): AuthenticationRequest {
-  return { id: request.id, origin: originOf(request.ip, request.headers['user-agent']) };
+  return { id: request.id, origin: originOf(request.remoteAddress, request.headers['user-agent']) };
 }
 
 /** From here on, every line that the request logs says who sent it. */

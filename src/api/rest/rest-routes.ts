@@ -72,7 +72,7 @@ function serve(
           responseHeaders,
           proof: provenRequestOf(request),
           requestId: request.id,
-          origin: originOf(request.ip, request.headers['user-agent']),
+          origin: originOf(request.remoteAddress, request.headers['user-agent']),
           signal,
           onCaller: ({ userId, organizationId }) => {
             request.log = request.log.child({ userId, organizationId });

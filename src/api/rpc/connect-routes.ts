@@ -32,6 +32,9 @@ export interface ConnectOptions {
   readonly maxDeadline: number;
 }
 
+/** In milliseconds: how long calls under way may take to finish when the server stops. */
+const shutdownPatience = 5000;
+
 /** The request of Fastify that a call came with. */
 const requestKey = createContextKey<FastifyRequest | undefined>(undefined);
 
@@ -42,18 +45,21 @@ const requestKey = createContextKey<FastifyRequest | undefined>(undefined);
 export async function connectRoutes(app: FastifyInstance, options: ConnectOptions): Promise<void> {
   const { services, isReady, position, maxMessageBytes, maxDeadline } = options;
   const descriptors = services.map((service) => service.descriptor);
+  const closing = new AbortController();
+  app.addHook('preClose', async () => closing.abort());
   app.addHook('onRequest', async (_request, reply) => readableMessages(reply.raw));
   await app.register(fastifyConnectPlugin, {
     routes: (router: ConnectRouter) => {
       for (const service of services) {
         router.service(service.descriptor, implementationOf(service, position));
       }
-      healthService(router, { services: descriptors, isReady });
+      healthService(router, { services: descriptors, isReady, closing: closing.signal });
       reflectionServices(router, descriptors);
     },
     contextValues: (request) => createContextValues().set(requestKey, request),
     readMaxBytes: maxMessageBytes,
     maxTimeoutMs: maxDeadline,
+    shutdownTimeoutMs: shutdownPatience,
   });
 }
 
@@ -95,7 +101,7 @@ async function call(method: ServedMethod, message: Message, context: HandlerCont
       responseHeaders: context.responseHeader,
       proof: provenRequestOf(request),
       requestId: request.id,
-      origin: originOf(request.ip, request.headers['user-agent']),
+      origin: originOf(request.remoteAddress, request.headers['user-agent']),
       signal: context.signal,
       onCaller: ({ userId, organizationId }) => {
         request.log = request.log.child({ userId, organizationId });

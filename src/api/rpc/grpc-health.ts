@@ -8,13 +8,15 @@ import {
 export interface HealthOptions {
   readonly services: readonly DescService[];
   readonly isReady: () => boolean;
+  /** Ends all watches. */
+  readonly closing: AbortSignal;
 }
 
 /** In milliseconds: how often a watched status is looked at. */
 const watchInterval = 1000;
 
 /** grpc.health.v1.Health: the empty name stands for the whole server, each service has the same status. */
-export function healthService(router: ConnectRouter, { services, isReady }: HealthOptions): void {
+export function healthService(router: ConnectRouter, { services, isReady, closing }: HealthOptions): void {
   const names = ['', ...services.map((service) => service.typeName)];
   const statusNow = () => (isReady() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
 
@@ -28,7 +30,8 @@ export function healthService(router: ConnectRouter, { services, isReady }: Heal
       return { statuses: Object.fromEntries(names.map((name) => [name, { status }])) };
     },
     /** Gives the status at once and at every change, until the caller goes away. */
-    async *watch({ service }, { signal }) {
+    async *watch({ service }, context) {
+      const signal = AbortSignal.any([context.signal, closing]);
       const status = () => (names.includes(service) ? statusNow() : ServingStatus.SERVICE_UNKNOWN);
       let told: ServingStatus | undefined;
       while (!signal.aborted) {
