@@ -55,7 +55,10 @@ export function openapiDocument(services: readonly ServedService[], issuer: stri
     },
     servers: [{ url: issuer }],
     tags: [
-      ...services.map(({ descriptor }) => ({ name: descriptor.typeName })),
+      ...services.map(({ descriptor: { typeName } }) => ({
+        name: typeName,
+        description: `The methods of the gRPC service \`${typeName}\`, over REST.`,
+      })),
       { name: 'OAuth', description: 'The authorization server.' },
     ],
     paths,

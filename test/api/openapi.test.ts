@@ -1,0 +1,54 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { expect, test } from 'vitest';
+import { answerOf, runningService } from '../support/running-service.ts';
+
+test('the OpenAPI document is one, by the rules of a linter', async () => {
+  const externalUrl = 'https://keyturn.acme.dev';
+  const { url } = await runningService({ externalUrl });
+  const { status, body } = await answerOf(await fetch(`${url}/openapi.json`));
+  expect([status, body.openapi, body.servers]).toEqual([200, '3.1.0', [{ url: externalUrl }]]);
+  const config = await createConfig({ extends: ['recommended'] });
+  const problems = await lintFromString({
+    source: JSON.stringify(body),
+    absoluteRef: 'openapi.json',
+    config,
+  });
+  expect(problems.map(({ ruleId, message, location }) => [ruleId, message, location[0]?.pointer])).toEqual(
+    [],
+  );
+});
+
+test('the OpenAPI document shows the operation that the API page starts from', async () => {
+  const { url } = await runningService();
+  const { body } = await answerOf(await fetch(`${url}/openapi.json`));
+  const operation = body.paths['/management/v1/users/{user_id}/secret'].put;
+  expect(operation.operationId).toBe('zitadel.management.v1.ManagementService.GenerateMachineSecret');
+  expect(operation.parameters).toContainEqual({
+    name: 'user_id',
+    in: 'path',
+    required: true,
+    schema: { type: 'string', minLength: 1 },
+  });
+  const answer = body.components.schemas['zitadel.management.v1.GenerateMachineSecretResponse'];
+  expect(answer.properties.clientSecret).toEqual({ type: 'string' });
+  expect(body.components.schemas['zitadel.v1.ObjectDetails'].properties.sequence).toMatchObject({
+    type: 'string',
+    format: 'uint64',
+  });
+});
+
+test('the document can be read on a page, which loads nothing from elsewhere', async () => {
+  const { url } = await runningService();
+  const page = await fetch(`${url}/docs`);
+  const html = await page.text();
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'self'");
+  const loaded = Array.from(html.matchAll(/(?:src|href)="([^"]+)"/g), ([, source = '']) => source);
+  expect(loaded.length).toBeGreaterThan(3);
+  for (const source of loaded) {
+    const asset = await fetch(new URL(source, `${url}/docs/`));
+    expect([source, asset.status, new URL(asset.url).origin]).toEqual([source, 200, url]);
+  }
+  const script = await (await fetch(`${url}/docs/static/swagger-initializer.js`)).text();
+  expect(script).toContain('/openapi.json');
+});
