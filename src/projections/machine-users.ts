@@ -62,6 +62,7 @@ export const machineUsersProjection: Projection = {
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX machine_users_by_login_name ON machine_users (login_name);
     CREATE INDEX machine_users_by_user_name ON machine_users (organization_id, user_name);
+    CREATE INDEX machine_users_by_folded_name ON machine_users (organization_id, login_name);
     CREATE INDEX machine_users_by_creation_date ON machine_users (organization_id, creation_date);
 
     CREATE TABLE machine_secrets (
