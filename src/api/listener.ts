@@ -43,9 +43,9 @@ export function createListener(handler: RequestListener, options: ListenerOption
 }
 
 function createCleartextListener(handler: RequestListener, options: ListenerOptions): Server {
-  const { requestTimeout, idleTimeout } = options;
+  const { requestTimeout } = options;
   const http2 = createHttp2Server(http2OptionsOf(options), handler as never);
-  const server = createHttp1Server({ requestTimeout, keepAliveTimeout: idleTimeout }, handler);
+  const server = createHttp1Server(http1OptionsOf(options), handler);
   const sessions = limitSessions(http2, options);
   const undecided = new Set<Socket>();
 
@@ -71,12 +71,11 @@ function createSecureListener(
   options: ListenerOptions,
   { cert, key }: TlsCredentials,
 ): Server {
-  const { requestTimeout, idleTimeout } = options;
   const server = createSecureServer(
     {
       ...http2OptionsOf(options),
       ...{ cert, key, minVersion: 'TLSv1.2', allowHTTP1: true },
-      ...{ requestTimeout, keepAliveTimeout: idleTimeout },
+      ...http1OptionsOf(options),
     },
     handler as never,
   );
@@ -85,6 +84,16 @@ function createSecureListener(
   return closing(server as unknown as Server, () => {
     for (const session of sessions) session.close();
   });
+}
+
+function http1OptionsOf({ requestTimeout, idleTimeout }: ListenerOptions) {
+  return {
+    requestTimeout,
+    headersTimeout: requestTimeout,
+    keepAliveTimeout: idleTimeout,
+    // How late a request may be found to be late.
+    connectionsCheckingInterval: Math.ceil(requestTimeout / 10),
+  };
 }
 
 function http2OptionsOf({ maxConcurrentStreams }: ListenerOptions) {

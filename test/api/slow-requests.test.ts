@@ -1,0 +1,69 @@
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import fastify from 'fastify';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { createListener } from '../../src/api/listener.ts';
+import { withDeadline } from '../../src/api/rest/request-deadline.ts';
+
+/** A server that never answers, with little patience. */
+async function impatient() {
+  const server = createListener(() => {}, {
+    requestTimeout: 200,
+    idleTimeout: 300,
+    maxConcurrentStreams: 10,
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+describe('a request that does not arrive in time', () => {
+  it.each([
+    ['nothing at all', ''],
+    ['the begin of HTTP/2', 'PR'],
+  ])('is dropped when it is %s', async (_, start) => {
+    const socket = connect(await impatient(), '127.0.0.1');
+    socket.write(start);
+    await once(socket, 'close');
+  });
+
+  it.each([
+    ['headers', 'POST / HTTP/1.1\r\nhost: x\r\n'],
+    ['a body', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf'],
+  ])('is answered 408 when %s is cut short, over HTTP/1.1', async (_, start) => {
+    const socket = connect(await impatient(), '127.0.0.1');
+    socket.write(start);
+    expect(await text(socket)).toMatch(/^HTTP\/1.1 408/);
+  });
+
+  it('is reset over HTTP/2', async () => {
+    const session = connectHttp2(`http://127.0.0.1:${await impatient()}`);
+    const stream = session.request({ ':method': 'POST', ':path': '/' }, { endStream: false });
+    const [error] = await once(stream, 'error').catch((thrown) => [thrown]);
+    expect(String(error)).toContain('NGHTTP2_ENHANCE_YOUR_CALM');
+    session.destroy();
+  });
+});
+
+test('an HTTP/2 connection without requests is closed', async () => {
+  const session = connectHttp2(`http://127.0.0.1:${await impatient()}`);
+  await once(session, 'close');
+});
+
+test('work that takes too long is not waited for, and told to stop', async () => {
+  const app = fastify();
+  onTestFinished(() => app.close());
+  let signal: AbortSignal | undefined;
+  app.get('/', (_request, reply) =>
+    withDeadline(reply, 100, (given) => {
+      signal = given;
+      return new Promise<never>(() => {});
+    }).catch((error: Error) => error.message),
+  );
+  const url = await app.listen({ port: 0, host: '127.0.0.1' });
+  expect(await (await fetch(url)).text()).toBe('the request took too long');
+  expect(signal?.aborted).toBe(true);
+});
