@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
+    // Many tests wait, for processes, timers and other nodes: more than one for each core keeps the cores busy.
+    maxWorkers: 4,
     // Tests start servers and processes of their own: wide enough that a busy machine does not fail them.
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -28,7 +28,9 @@ import type { OAuthDependencies } from './oauth/dependencies.ts';
 import { oauthRoutes } from './oauth/oauth-routes.ts';
 import { openapiRoutes } from './openapi/openapi-routes.ts';
 import { type ReadPosition, readPosition } from './read-position.ts';
+import { pathOf } from './request-path.ts';
 import { restRoutes } from './rest/rest-routes.ts';
+import { unimplementedMethods } from './rest/unimplemented-methods.ts';
 import { connectRoutes } from './rpc/connect-routes.ts';
 import { serveService } from './rpc/served-method.ts';
 import { type UserServiceDependencies, userService } from './user-v2/user-service.ts';
@@ -117,9 +119,6 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     frameworkErrors: answerError,
   });
   app.setErrorHandler(answerError);
-  app.setNotFoundHandler((request, reply) =>
-    answerError(new KeyturnError('ROUTE_NOT_FOUND'), request, reply),
-  );
   app.decorateRequest('remoteAddress', '');
   app.addHook('onRequest', async (request, reply) => {
     // Kept: a connection that is gone when the answer is logged does not tell it any more.
@@ -137,7 +136,23 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     request.log.info({ method: request.method, path: pathOf(request) }, 'request aborted');
   });
 
-  const completion = methodNotAllowed(app);
+  const authorizer = new Authorizer({ ...oauth, directory: services.directory });
+  const served = [
+    managementService(services),
+    adminService(services),
+    userService({ ...services, authorizer }),
+    webhookService(webhooks),
+    ownMachineUserService(services),
+    signingKeyService(services),
+    auditService(audit),
+  ].map((service) => serveService(service, authorizer));
+  const findUnimplemented = unimplementedMethods(served);
+  app.setNotFoundHandler((request, reply) => {
+    const unimplemented = findUnimplemented(request.method, pathOf(request));
+    answerError(unimplemented ?? new KeyturnError('ROUTE_NOT_FOUND'), request, reply);
+  });
+
+  const completion = methodNotAllowed(app, findUnimplemented);
   app.register(cors, corsOptions);
   app.register(healthRoutes, { readiness });
   app.register(async (serving) => {
@@ -145,19 +160,9 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       if (!isReady()) throw new KeyturnError('NOT_READY');
     });
     readPosition(serving, position);
-    const authorizer = new Authorizer({ ...oauth, directory: services.directory });
     serving.register(oauthRoutes, oauth);
     serving.register(eventStreamRoutes, { ...eventStream, authorizer });
     serving.register(checkpointRoutes, { checkpoints });
-    const served = [
-      managementService(services),
-      adminService(services),
-      userService({ ...services, authorizer }),
-      webhookService(webhooks),
-      ownMachineUserService(services),
-      signingKeyService(services),
-      auditService(audit),
-    ].map((service) => serveService(service, authorizer));
     serving.register(restRoutes, { services: served, timeLimit: limits.handling });
     serving.register(connectRoutes, {
       services: served,
@@ -184,9 +189,4 @@ async function logRequest(request: FastifyRequest, reply: FastifyReply): Promise
     },
     'request',
   );
-}
-
-/** Without the query, where a careless client may have put a secret. */
-function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0] ?? '';
 }

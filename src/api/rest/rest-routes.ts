@@ -1,6 +1,4 @@
 import {
-  type DescMethod,
-  type DescMethodUnary,
   fromJson,
   fromJsonString,
   type JsonObject,
@@ -28,7 +26,7 @@ const jsonOptions = { ignoreUnknownFields: true } as const;
 
 /**
  * Serves a service over HTTP and JSON as its `google.api.http` rules say: the proto3 JSON mapping, fields in the path
- * before those in the body, unknown fields ignored. Methods that are not implemented answer 501.
+ * before those in the body, unknown fields ignored.
  *
  * The instance must be an encapsulated one: how bodies are parsed changes for all its routes.
  */
@@ -39,14 +37,10 @@ export async function restRoutes(app: FastifyInstance, { services, timeLimit }: 
     done(null, body),
   );
   for (const service of services) {
-    const served = new Map(service.methods.map((method) => [method.descriptor.name, method]));
     for (const method of service.methods) {
       const rule = method.httpRule ?? httpRuleOf(method.descriptor);
       if (rule === undefined) throw new TypeError(`${nameOf(method.descriptor)} has no HTTP path`);
       serve(app, service.basePath, method, rule, timeLimit);
-    }
-    for (const descriptor of service.descriptor.methods.filter(isUnary)) {
-      if (!served.has(descriptor.name)) refuse(app, service.basePath, descriptor);
     }
   }
 }
@@ -85,24 +79,6 @@ function serve(
       return reply.type('application/json').send(body);
     },
   });
-}
-
-/** Before the body is read: what it says does not matter. */
-function refuse(app: FastifyInstance, basePath: string, descriptor: DescMethodUnary): void {
-  const rule = httpRuleOf(descriptor);
-  if (rule === undefined) return;
-  app.route({
-    method: rule.verb,
-    url: basePath + routeUrlOf(rule.path),
-    onRequest: async () => {
-      throw new KeyturnError('UNIMPLEMENTED', { text: `${nameOf(descriptor)} is not implemented` });
-    },
-    handler: async () => undefined,
-  });
-}
-
-function isUnary(descriptor: DescMethod): descriptor is DescMethodUnary {
-  return descriptor.methodKind === 'unary';
 }
 
 /** @throws KeyturnError `REQUEST_UNREADABLE` */

@@ -1,22 +1,28 @@
-import type { ServerResponse } from 'node:http';
 import type { DescService, Message } from '@bufbuild/protobuf';
 import {
-  type Code,
+  Code,
   ConnectError,
-  type ConnectRouter,
+  createConnectRouter,
   createContextKey,
   createContextValues,
   type HandlerContext,
   type ServiceImpl,
 } from '@connectrpc/connect';
-import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
 import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { grpcCodes, type KeyturnError } from '../../domain/errors.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { grpcCodes, KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
 import { toKeyturnError } from '../error-response.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
 import { positionHeader } from '../read-position.ts';
+import { pathOf } from '../request-path.ts';
 import { healthService } from './grpc-health.ts';
 import { reflectionServices } from './grpc-reflection.ts';
 import type { ServedMethod, ServedService } from './served-method.ts';
@@ -46,33 +52,66 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
   const { services, isReady, position, maxMessageBytes, maxDeadline } = options;
   const descriptors = services.map((service) => service.descriptor);
   const closing = new AbortController();
-  app.addHook('preClose', async () => closing.abort());
-  app.addHook('onRequest', async (_request, reply) => readableMessages(reply.raw));
-  await app.register(fastifyConnectPlugin, {
-    routes: (router: ConnectRouter) => {
-      for (const service of services) {
-        router.service(service.descriptor, implementationOf(service, position));
-      }
-      healthService(router, { services: descriptors, isReady, closing: closing.signal });
-      reflectionServices(router, descriptors);
-    },
-    contextValues: (request) => createContextValues().set(requestKey, request),
+  const stopping = new AbortController();
+  app.addHook('preClose', async () => {
+    closing.abort();
+    setTimeout(() => stopping.abort(), shutdownPatience).unref();
+  });
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: maxMessageBytes,
     maxTimeoutMs: maxDeadline,
-    shutdownTimeoutMs: shutdownPatience,
+    shutdownSignal: stopping.signal,
   });
+  for (const service of services) router.service(service.descriptor, implementationOf(service, position));
+  healthService(router, { services: descriptors, isReady, closing: closing.signal });
+  reflectionServices(router, descriptors);
+
+  // What is sent is read by Connect, not by Fastify.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  // A route for each service, not for each of its methods: those are hundreds, and most are not implemented.
+  for (const service of new Set(router.handlers.map((handler) => handler.service.typeName))) {
+    app.post(`/${service}/:method`, async (request, reply) => {
+      const handle = handlers.get(pathOf(request));
+      if (handle === undefined) throw new KeyturnError('ROUTE_NOT_FOUND');
+      await answer(handle, request, reply);
+    });
+  }
+}
+
+async function answer(handle: UniversalHandler, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const contextValues = createContextValues().set(requestKey, request);
+  try {
+    const response = await handle(
+      universalRequestFromNodeRequest(request.raw, reply.raw, undefined, contextValues),
+    );
+    for (const [name, value] of Object.entries(reply.getHeaders())) {
+      if (value !== undefined) reply.raw.setHeader(name, value);
+    }
+    await universalResponseToNodeResponse(withReadableMessage(response), reply.raw);
+  } catch (error) {
+    if (ConnectError.from(error).code === Code.Aborted) return;
+    request.log.error({ err: error }, 'an answer could not be sent');
+  }
 }
 
 /**
  * Connect escapes more of a `grpc-message` than gRPC asks for, commas and colons too, and `@grpc/grpc-js` does not read
  * those back: it would show `%2C` to people.
  */
-function readableMessages(response: ServerResponse): void {
-  const addTrailers = response.addTrailers.bind(response);
-  response.addTrailers = (trailers) => {
-    const { 'grpc-message': message, ...rest } = trailers as Record<string, string | undefined>;
-    const readable = message === undefined ? {} : { 'grpc-message': encodeURI(decodeURIComponent(message)) };
-    addTrailers({ ...(rest as Record<string, string>), ...readable });
+function withReadableMessage(response: UniversalServerResponse): UniversalServerResponse {
+  const { trailer } = response;
+  if (trailer === undefined) return response;
+  return {
+    ...response,
+    // Asked for at the end, when the message is known.
+    get trailer() {
+      const message = trailer.get('grpc-message');
+      if (message !== null) trailer.set('grpc-message', encodeURI(decodeURIComponent(message)));
+      return trailer;
+    },
   };
 }
 

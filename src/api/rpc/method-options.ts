@@ -1,4 +1,4 @@
-import { type DescMethodUnary, getOption, hasOption } from '@bufbuild/protobuf';
+import { type DescMethod, type DescMethodUnary, getOption, hasOption } from '@bufbuild/protobuf';
 import { http } from '@zitadel/proto/google/api/annotations_pb.js';
 import { auth_option } from '@zitadel/proto/zitadel/options_pb.js';
 import { options as optionsOfV2 } from '@zitadel/proto/zitadel/protoc_gen_zitadel/v2/options_pb.js';
@@ -13,7 +13,7 @@ export interface HttpRule {
 }
 
 /** How REST calls the method (google.api.http), or undefined for one that REST does not have. */
-export function httpRuleOf(method: DescMethodUnary): HttpRule | undefined {
+export function httpRuleOf(method: DescMethod): HttpRule | undefined {
   const { pattern, body } = getOption(method, http);
   if (pattern.case === undefined || pattern.case === 'custom') return undefined;
   return { verb: pattern.case.toUpperCase() as HttpRule['verb'], path: pattern.value, body };

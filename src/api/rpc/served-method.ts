@@ -1,4 +1,4 @@
-import type { DescMethodUnary, Message } from '@bufbuild/protobuf';
+import type { DescMethod, Message } from '@bufbuild/protobuf';
 import type { ProvenRequest } from '../../application/dpop-proofs.ts';
 import type { Origin } from '../../domain/event-metadata.ts';
 import type { Authorizer, Caller } from '../authorization.ts';
@@ -64,6 +64,6 @@ function serveMethod(
 }
 
 /** As gRPC writes it, without the leading slash. */
-export function nameOf(descriptor: DescMethodUnary): string {
+export function nameOf(descriptor: DescMethod): string {
   return `${descriptor.parent.typeName}.${descriptor.name}`;
 }
