@@ -139,7 +139,7 @@ export class CommandHandler {
         throw new WrongExpectedRevisionError(stream, expectedRevision, loaded.revision);
       }
       const occurredAt = this.#clock().toISOString();
-      const decided = aggregate.decider.decide(command, loaded.state);
+      const decided = aggregate.decider.decide(command, loaded.state, occurredAt);
       const happened = decided.map((event) => ({ ...event, occurredAt }));
       const state = fold(aggregate.decider, happened, loaded.state);
       const streamVersion = nextRevision(loaded.revision) + BigInt(decided.length);

@@ -46,14 +46,7 @@ export class MachineKeys {
     const outcome = await this.#commands.execute(
       machineUser,
       userId,
-      {
-        type: 'AddKey',
-        organizationId,
-        keyId,
-        publicKey: pair.publicKey,
-        expiresAt,
-        now: this.#commands.now().toISOString(),
-      },
+      { type: 'AddKey', organizationId, keyId, publicKey: pair.publicKey, expiresAt },
       context,
     );
     return {

@@ -78,7 +78,7 @@ export class MachineUsers {
     const outcome = await retryOnConflict(async () => {
       const { state, revision } = await this.#commands.load(machineUser, userId);
       // Refused before the name is claimed, so that nothing has to be taken back.
-      machineUser.decider.decide(command, state);
+      machineUser.decider.decide(command, state, this.#commands.now().toISOString());
       await this.#userNames.claim(userName, userId, context);
       return this.#commands.execute(machineUser, userId, command, context, revision);
     });
@@ -129,7 +129,7 @@ export class MachineUsers {
     const { outcome, oldName } = await retryOnConflict(async () => {
       const { state, revision } = await this.#commands.load(machineUser, userId);
       // Refused before the name is claimed, so that nothing has to be taken back.
-      machineUser.decider.decide(command, state);
+      machineUser.decider.decide(command, state, this.#commands.now().toISOString());
       await this.#userNames.claim(userName, userId, context);
       const outcome = await this.#commands.execute(machineUser, userId, command, context, revision);
       return { outcome, oldName: requireExisting(state).userName };

@@ -13,8 +13,12 @@ export type Occurred<Event> = Event & { readonly occurredAt: string };
 /** The decision function of one kind of aggregate. Pure: the same input always gives the same output. */
 export interface Decider<Command, Event extends DomainEvent, State> {
   readonly initialState: State;
-  /** The events that `command` causes in `state`; none when it changes nothing. Throws a `KeyturnError` when a rule forbids it. */
-  decide(command: Command, state: State): readonly Event[];
+  /**
+   * The events that `command` causes in `state`; none when it changes nothing. Throws a `KeyturnError` when a rule forbids it.
+   *
+   * @param now when it is decided, as `occurredAt` of the events will say
+   */
+  decide(command: Command, state: State, now: string): readonly Event[];
   evolve(state: State, event: Occurred<Event>): State;
 }
 

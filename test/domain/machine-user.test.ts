@@ -158,7 +158,7 @@ describe('RemoveSecret', () => {
 
 describe('the keys of a user', () => {
   const key = { keyId: 'k', publicKey: 'pem', expiresAt: '2027-01-01T00:00:00.000Z' };
-  const add = { type: 'AddKey', organizationId, ...key, now: '2026-01-01T00:00:00.000Z' } as const;
+  const add = { type: 'AddKey', organizationId, ...key } as const;
   const keyAdded: MachineUserEvent = { type: 'MachineKeyAdded', data: key };
   const remove = { type: 'RemoveKey', organizationId, keyId: 'k' } as const;
   const keyRemoved: MachineUserEvent = { type: 'MachineKeyRemoved', data: { keyId: 'k' } };
@@ -166,7 +166,7 @@ describe('the keys of a user', () => {
   it('are added', () => given(added).when(add).thenEvents(keyAdded));
   it('are refused when they have expired already', () =>
     given(added)
-      .when({ ...add, now: key.expiresAt })
+      .when({ ...add, expiresAt: givenTime })
       .thenError('MACHINE_KEY_EXPIRED'));
   it('are removed', () => given(added, keyAdded).when(remove).thenEvents(keyRemoved));
   it('are removed once', () =>
@@ -233,7 +233,6 @@ const commandsOnExisting: Exclude<MachineUserCommand, { type: 'LapseUserNameClai
     keyId: 'k',
     publicKey: 'pem',
     expiresAt: '2027-01-01T00:00:00.000Z',
-    now: givenTime,
   },
   { type: 'RemoveKey', organizationId, keyId: 'k' },
   { type: 'EndTokens', organizationId },
@@ -283,8 +282,9 @@ function run(commands: readonly MachineUserCommand[]) {
   let state = machineUserDecider.initialState;
   for (const [index, command] of commands.entries()) {
     try {
-      for (const decided of machineUserDecider.decide(command, state)) {
-        const happened = occurred(decided, new Date(index).toISOString());
+      const now = new Date(index).toISOString();
+      for (const decided of machineUserDecider.decide(command, state, now)) {
+        const happened = occurred(decided, now);
         history.push(happened);
         state = machineUserDecider.evolve(state, happened);
       }

@@ -8,7 +8,7 @@ import {
   organizationDecider,
 } from '../../src/domain/organization/decider.ts';
 import { domainLabelOf } from '../../src/domain/organization/domain-label.ts';
-import { occurred, specification } from '../support/given-when-then.ts';
+import { givenTime, occurred, specification } from '../support/given-when-then.ts';
 
 const { given } = specification(organizationDecider);
 
@@ -99,7 +99,9 @@ test('any sequence of commands folds to the same state one by one and replayed',
       let state = organizationDecider.initialState;
       for (const command of commands) {
         try {
-          const events = organizationDecider.decide(command, state).map((event) => occurred(event));
+          const events = organizationDecider
+            .decide(command, state, givenTime)
+            .map((event) => occurred(event));
           history.push(...events);
           state = fold(organizationDecider, events, state);
         } catch (error) {

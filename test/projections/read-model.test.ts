@@ -78,13 +78,7 @@ async function eventfulStore(): Promise<EventStore> {
   await machineUsers.deactivate({ userId: 'two', organizationId }, context);
   await commands.execute(machineUser, 'three', { type: 'Remove', organizationId }, context);
   const expiresAt = '2026-01-02T04:04:05.000Z';
-  const addKey = {
-    type: 'AddKey',
-    organizationId,
-    publicKey: 'pem',
-    expiresAt,
-    now: '2026-01-01T00:00:00Z',
-  } as const;
+  const addKey = { type: 'AddKey', organizationId, publicKey: 'pem', expiresAt } as const;
   await commands.execute(machineUser, 'one', { ...addKey, keyId: 'k1' }, context);
   await commands.execute(machineUser, 'one', { ...addKey, keyId: 'k2' }, context);
   await commands.execute(machineUser, 'one', { type: 'RemoveKey', organizationId, keyId: 'k2' }, context);

@@ -23,10 +23,10 @@ export function specification<Command, Event extends DomainEvent, State>(
         when(command: Command) {
           return {
             thenEvents(...expected: Event[]) {
-              expect(decider.decide(command, state)).toEqual(expected);
+              expect(decider.decide(command, state, givenTime)).toEqual(expected);
             },
             thenError(code: ErrorCode) {
-              const decide = () => decider.decide(command, state);
+              const decide = () => decider.decide(command, state, givenTime);
               expect(decide).toThrow(KeyturnError);
               expect(decide).toThrow(expect.objectContaining({ code }));
             },

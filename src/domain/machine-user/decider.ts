@@ -54,9 +54,8 @@ type CommandInOrganization = InOrganization &
         readonly keyId: string;
         /** PEM, SubjectPublicKeyInfo. */
         readonly publicKey: string;
-        /** RFC 3339, as `now`. */
+        /** RFC 3339 */
         readonly expiresAt: string;
-        readonly now: string;
       }
     | { readonly type: 'RemoveKey'; readonly keyId: string }
     | { readonly type: 'EndTokens' }
@@ -73,19 +72,20 @@ type CommandOn<Type extends MachineUserCommand['type']> = Extract<
 export const machineUserDecider: Decider<MachineUserCommand, MachineUserEvent, MachineUserState> = {
   initialState: { status: 'absent' },
   evolve,
-  decide(command, state) {
+  decide(command, state, now) {
     if (command.type === 'AddMachineUser') return add(command, state);
     if (command.type === 'LapseUserNameClaim') return lapseUserNameClaim(command, state);
     if (!exists(state) || state.organizationId !== command.organizationId) {
       throw new KeyturnError('USER_NOT_FOUND');
     }
-    return decideOnExisting(command, state);
+    return decideOnExisting(command, state, now);
   },
 };
 
 function decideOnExisting(
   command: Exclude<CommandInOrganization, CommandOn<'AddMachineUser'>>,
   user: ExistingMachineUser,
+  now: string,
 ): MachineUserEvent[] {
   switch (command.type) {
     case 'ChangeMachineUser':
@@ -101,7 +101,7 @@ function decideOnExisting(
     case 'RemoveSecret':
       return removeSecret(command, user);
     case 'AddKey':
-      return addKey(command);
+      return addKey(command, now);
     case 'RemoveKey':
       if (!user.keyIds.includes(command.keyId)) throw new KeyturnError('MACHINE_KEY_NOT_FOUND');
       return [{ type: 'MachineKeyRemoved', data: { keyId: command.keyId } }];
@@ -209,7 +209,7 @@ function removeSecret(command: CommandOn<'RemoveSecret'>, user: ExistingMachineU
   return [...tokensEndedWith(command), { type: 'MachineSecretRemoved', data: { secretIds } }];
 }
 
-function addKey({ keyId, publicKey, expiresAt, now }: CommandOn<'AddKey'>): MachineUserEvent[] {
+function addKey({ keyId, publicKey, expiresAt }: CommandOn<'AddKey'>, now: string): MachineUserEvent[] {
   if (Date.parse(expiresAt) <= Date.parse(now)) throw new KeyturnError('MACHINE_KEY_EXPIRED');
   return [{ type: 'MachineKeyAdded', data: { keyId, publicKey, expiresAt } }];
 }
