@@ -128,7 +128,7 @@ async function start(
     config.masterKey ?? (await dataDirectory.masterKey()),
     config.previousMasterKey,
   );
-  const readModel = ReadModel.openFile(dataDirectory.readModelFile);
+  const readModel = ReadModel.openFile(dataDirectory.readModelFile, clock);
   onRelease(() => readModel.close());
   let head = 0n;
   const projector = new Projector({

@@ -1,11 +1,14 @@
-import { machineUser } from '../domain/aggregates.ts';
+import { machineSecretUse, machineUser } from '../domain/aggregates.ts';
+import { KeyturnError } from '../domain/errors.ts';
 import type { Origin } from '../domain/event-metadata.ts';
 import { secretIdOf } from '../domain/machine-secret.ts';
 import type { AccessTokenType } from '../domain/machine-user/events.ts';
+import { isLive, type SecretTimes } from '../domain/machine-user/secrets.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { CommandHandler } from './command-handler.ts';
 import type { IsStillValid } from './credential-check.ts';
-import type { SecretHasher } from './secret-hasher.ts';
+import { isInNetworks } from './network-binding.ts';
+import { longestImportedSecret, type SecretHasher } from './secret-hasher.ts';
 import { VerifiedSecrets } from './verified-secrets.ts';
 
 /** A machine user as the authentication of clients needs to know it. */
@@ -21,7 +24,12 @@ export interface ClientAccount {
 
 /** A client that proved who it is, and by which of its secrets or keys. */
 export interface AuthenticatedClient extends ClientAccount {
-  readonly credential: { readonly kind: 'secret' | 'key'; readonly id: string };
+  readonly credential: {
+    readonly kind: 'secret' | 'key';
+    readonly id: string;
+    /** The secret was replaced, and lives on for a while. */
+    readonly isReplaced?: boolean;
+  };
 }
 
 /** The request that a client authenticates in. */
@@ -30,17 +38,33 @@ export interface AuthenticationRequest {
   readonly origin: Origin;
 }
 
+/** A secret as the read model has it. Times are RFC 3339. */
+export interface StoredSecret extends SecretTimes {
+  readonly secretId: string;
+  readonly hashedSecret: string;
+  /** It has not Keyturn's form. */
+  readonly isImported: boolean;
+  /** In CIDR notation. */
+  readonly allowedNetworks: readonly string[] | undefined;
+  readonly maxUses: number | undefined;
+}
+
+export interface StoredCredential {
+  readonly account: ClientAccount;
+  readonly secret: StoredSecret;
+}
+
 export interface ClientDirectory {
-  /** The machine user whose live secret has this id, and the hash of that secret. */
-  clientBySecretId(
-    secretId: string,
-  ): { readonly account: ClientAccount; readonly hashedSecret: string } | undefined;
+  /** The secret, unless an event has ended it, and whose it is. */
+  clientBySecretId(secretId: string): StoredCredential | undefined;
+  /** The secrets of a user that have not Keyturn's form. */
+  importedSecretsOf(userName: string): readonly StoredCredential[];
 }
 
 /** A secret with the id of a live secret of this very client, and a right checksum. Only its hash tells whether it is that one. */
 export interface RecognizedSecret {
   readonly client: AuthenticatedClient;
-  readonly hashedSecret: string;
+  readonly stored: StoredSecret;
   /** This process has compared it with that hash before. */
   readonly isVerified: boolean;
 }
@@ -67,7 +91,7 @@ export class ClientAuthenticator {
    * The client, or undefined for every reason there is to refuse: callers cannot tell one from another.
    *
    * A secret reaches the hash function only when its checksum is right and its id is that of a live secret of
-   * this very client.
+   * this very client; or when this client has an imported secret, which has neither.
    *
    * @param request goes into the metadata of an event that this causes
    */
@@ -76,41 +100,89 @@ export class ClientAuthenticator {
     secret: string,
     request: AuthenticationRequest,
   ): Promise<AuthenticatedClient | undefined> {
-    const recognized = this.recognize(loginName, secret);
-    return recognized && this.confirm(recognized, secret, request);
+    const recognized = this.recognize(loginName, secret, request);
+    return recognized
+      ? this.confirm(recognized, secret, request)
+      : this.authenticateImported(loginName, secret, request);
   }
 
   /** What is known of the secret before anything is hashed. May be asked any number of times. */
-  recognize(loginName: string, secret: string): RecognizedSecret | undefined {
+  recognize(loginName: string, secret: string, request: AuthenticationRequest): RecognizedSecret | undefined {
     const secretId = secretIdOf(secret);
-    if (secretId === undefined) return undefined;
     // By secret id alone: an unknown client and a wrong secret take one and the same way.
-    const stored = this.#options.directory.clientBySecretId(secretId);
+    const stored = secretId === undefined ? undefined : this.#options.directory.clientBySecretId(secretId);
     if (stored === undefined) return undefined;
-    const { account, hashedSecret } = stored;
-    const isNamed = normalizeUserName(account.userName) === normalizeUserName(loginName);
-    if (!account.isActive || !isNamed) return undefined;
+    const isNamed = normalizeUserName(stored.account.userName) === normalizeUserName(loginName);
+    return isNamed ? this.#usable(stored, secret, request) : undefined;
+  }
+
+  /**
+   * The client, if the secret is one that it brought from another system. There is nothing in such a secret that tells which
+   * it is, so each of the few that the client has is hashed.
+   */
+  async authenticateImported(
+    loginName: string,
+    secret: string,
+    request: AuthenticationRequest,
+  ): Promise<AuthenticatedClient | undefined> {
+    if (secret.length > longestImportedSecret) return undefined;
+    for (const stored of this.#options.directory.importedSecretsOf(loginName)) {
+      const usable = this.#usable(stored, secret, request);
+      const client = usable && (await this.confirm(usable, secret, request));
+      if (client !== undefined) return client;
+    }
+    return undefined;
+  }
+
+  /** Undefined where the secret could not be used even if it is the right one. */
+  #usable(
+    { account, secret: stored }: StoredCredential,
+    secret: string,
+    { origin }: AuthenticationRequest,
+  ): RecognizedSecret | undefined {
+    const { secretId, hashedSecret, retiresAt, allowedNetworks } = stored;
+    if (!account.isActive || !isLive(stored, this.#options.commands.now().toISOString())) return undefined;
+    if (!isInNetworks(origin.address, allowedNetworks)) return undefined;
+    const isReplaced = retiresAt !== undefined;
     return {
-      client: { ...account, credential: { kind: 'secret', id: secretId } },
-      hashedSecret,
-      isVerified: this.#verified.isVerified(secretId, secret, hashedSecret),
+      client: { ...account, credential: { kind: 'secret', id: secretId, ...(isReplaced && { isReplaced }) } },
+      stored,
+      isVerified: this.#verified.isVerified(account.userId, secretId, secret, hashedSecret),
     };
   }
 
   /** The client, if the secret is the one that it was recognized as, and still counts. */
   async confirm(
-    { client, hashedSecret, isVerified }: RecognizedSecret,
+    { client, stored, isVerified }: RecognizedSecret,
     secret: string,
     request: AuthenticationRequest,
   ): Promise<AuthenticatedClient | undefined> {
-    if (!isVerified && !(await this.#options.hasher.verify(secret, hashedSecret))) return undefined;
-    if (!(await this.#options.isStillValid(client))) return undefined;
+    const { hasher, isStillValid } = this.#options;
+    const { secretId, hashedSecret, maxUses } = stored;
+    if (!isVerified && !(await hasher.verify(secret, hashedSecret))) return undefined;
+    if (!(await isStillValid(client))) return undefined;
+    if (maxUses !== undefined && !(await this.#countUse(client, maxUses, request))) return undefined;
     if (isVerified) return client;
-    this.#verified.remember(client.credential.id, secret, hashedSecret);
-    if (this.#options.hasher.isOutdated(hashedSecret)) {
-      this.#rehash(client, secret, hashedSecret, request);
-    }
+    this.#verified.remember(client.userId, secretId, secret, hashedSecret);
+    if (hasher.isOutdated(hashedSecret)) this.#rehash(client, secret, hashedSecret, request);
     return client;
+  }
+
+  /** Whether the secret may be used once more. Waited for: the count is exact on all nodes. */
+  async #countUse(
+    { userId, organizationId, credential }: AuthenticatedClient,
+    maxUses: number,
+    { id, origin }: AuthenticationRequest,
+  ): Promise<boolean> {
+    const count = { type: 'CountUse', secretId: credential.id, maxUses } as const;
+    const context = { editor: { userId, organizationId }, origin, correlationId: id, causationId: id };
+    try {
+      await this.#options.commands.execute(machineSecretUse, userId, count, context);
+      return true;
+    } catch (error) {
+      if (error instanceof KeyturnError && error.code === 'SECRET_USED_UP') return false;
+      throw error;
+    }
   }
 
   /** Not waited for: the answer does not depend on it. */

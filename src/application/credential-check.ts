@@ -1,4 +1,5 @@
 import { machineUser } from '../domain/aggregates.ts';
+import { liveSecrets } from '../domain/machine-user/secrets.ts';
 import { exists } from '../domain/machine-user/state.ts';
 import type { AuthenticatedClient } from './client-authentication.ts';
 import type { CommandHandler } from './command-handler.ts';
@@ -19,6 +20,7 @@ export function credentialCheck(check: CredentialCheck, commands: CommandHandler
   return async ({ userId, credential: { kind, id } }) => {
     const { state } = await commands.load(machineUser, userId);
     if (!exists(state) || state.status !== 'active') return false;
-    return kind === 'key' ? state.keyIds.includes(id) : state.secrets.some(({ secretId }) => secretId === id);
+    if (kind === 'key') return state.keyIds.includes(id);
+    return liveSecrets(state.secrets, commands.now().toISOString()).some(({ secretId }) => secretId === id);
   };
 }

@@ -46,16 +46,18 @@ export class GuardedAuthentication {
     const { authenticator, limits, recorder } = this.#options;
     const arrived = performance.now();
     const { address } = request.origin;
-    const recognized = authenticator.recognize(loginName, secret);
+    const recognized = authenticator.recognize(loginName, secret, request);
     const target: AttemptTarget = recognized ? { secretId: recognized.client.credential.id } : { loginName };
     if (recognized?.isVerified !== true) await limits.require(target, address);
-    const client = recognized && (await authenticator.confirm(recognized, secret, request));
+    const client = recognized
+      ? await authenticator.confirm(recognized, secret, request)
+      : await authenticator.authenticateImported(loginName, secret, request);
     if (client === undefined) {
       recorder.failed(loginName, request);
       await restOf(await limits.failed(target, address), arrived);
       return undefined;
     }
-    recorder.used({ ...client, secretId: client.credential.id }, request);
+    recorder.used(client, request);
     return client;
   }
 

@@ -14,6 +14,7 @@ import {
 } from './command-handler.ts';
 import { newObjectId, newSecretId, newSecretRandom } from './random-ids.ts';
 import type { SecretHasher } from './secret-hasher.ts';
+import { SecretPolicies } from './secret-policies.ts';
 import { UserNames } from './user-names.ts';
 
 export interface MachineUserProfile {
@@ -60,11 +61,13 @@ export class MachineUsers {
   readonly #commands: CommandHandler;
   readonly #hasher: SecretHasher;
   readonly #userNames: UserNames;
+  readonly #policies: SecretPolicies;
 
   constructor(commands: CommandHandler, hasher: SecretHasher) {
     this.#commands = commands;
     this.#hasher = hasher;
     this.#userNames = new UserNames(commands);
+    this.#policies = new SecretPolicies(commands);
   }
 
   /** @throws KeyturnError `USER_NAME_TAKEN`, `USER_ALREADY_EXISTS`, or the rule that the user's fields break */
@@ -141,7 +144,8 @@ export class MachineUsers {
   }
 
   /**
-   * Gives the user a new secret, which replaces the one that it has. The plain secret is in the answer and nowhere else.
+   * Gives the user a new secret, which replaces those that it has: at once, unless the policy lets them live on for a while.
+   * The plain secret is in the answer and nowhere else.
    *
    * @throws KeyturnError `USER_NOT_FOUND`
    * @throws SequenceMismatchError the user is not at the expected sequence
@@ -153,9 +157,12 @@ export class MachineUsers {
   ): Promise<{ clientSecret: string; details: ChangeDetails }> {
     const secretId = newSecretId();
     const clientSecret = composeSecret(secretId, newSecretRandom());
-    const hashedSecret = await this.#hasher.hash(clientSecret);
+    const [hashedSecret, policy] = await Promise.all([
+      this.#hasher.hash(clientSecret),
+      this.#policies.effectiveFor(user),
+    ]);
     const { organizationId } = user;
-    const command = { type: 'SetSecret', organizationId, secretId, hashedSecret, endTokens } as const;
+    const command = { type: 'SetSecret', organizationId, secretId, hashedSecret, policy, endTokens } as const;
     const outcome = await this.#executeAt(expectedSequence, user, command, context);
     return { clientSecret, details: detailsOfCreation(outcome, organizationId) };
   }
@@ -264,7 +271,7 @@ function detailsOfCreation(outcome: CommandOutcome<MachineUserState>, organizati
   };
 }
 
-function detailsOfChange(outcome: CommandOutcome<MachineUserState>): ChangeDetails {
+export function detailsOfChange(outcome: CommandOutcome<MachineUserState>): ChangeDetails {
   const { addedAt, organizationId } = requireExisting(outcome.state);
   return {
     sequence: outcome.streamVersion,

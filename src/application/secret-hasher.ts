@@ -1,5 +1,8 @@
 import { hash, parseOptions, verify } from '@node-rs/bcrypt';
 
+/** In characters: longer ones are not tried, and not imported. */
+export const longestImportedSecret = 256;
+
 /** One-way storage of secrets. Its work runs off the main thread. */
 export interface SecretHasher {
   hash(secret: string): Promise<string>;

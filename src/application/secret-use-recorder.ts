@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { machineSecretUse } from '../domain/aggregates.ts';
 import { recordedFailureInterval, recordedUseInterval } from '../domain/machine-secret-use/decider.ts';
-import type { AuthenticationRequest } from './client-authentication.ts';
+import type { AuthenticatedClient, AuthenticationRequest } from './client-authentication.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 
 export interface SecretUseRecorderOptions {
@@ -28,7 +28,7 @@ const rememberedSecrets = 100_000;
 /** Records that secrets are used and that checks of secrets fail, beside the answer and never before it. */
 export class SecretUseRecorder {
   readonly #options: SecretUseRecorderOptions;
-  /** When the use of a secret was recorded last, in milliseconds since 1970. */
+  /** By user, secret, and whether it was replaced: when its use was recorded last, in milliseconds since 1970. */
   readonly #recordedUses = new LRUCache<string, number>({ max: rememberedSecrets });
   readonly #failures = new Map<string, Failures>();
   readonly #writing = new Set<Promise<void>>();
@@ -41,16 +41,19 @@ export class SecretUseRecorder {
 
   /** The first use within an hour becomes an event; the others cost a look into memory. */
   used(
-    { userId, organizationId, secretId }: { userId: string; organizationId: string; secretId: string },
+    { userId, organizationId, credential }: AuthenticatedClient,
     { id, origin }: AuthenticationRequest,
   ): void {
     const now = this.#options.commands.now();
-    const recordedAt = this.#recordedUses.get(secretId);
+    const { id: secretId, isReplaced = false } = credential;
+    // Its first use after it was replaced is news.
+    const key = `${userId} ${secretId} ${isReplaced}`;
+    const recordedAt = this.#recordedUses.get(key);
     if (recordedAt !== undefined && now.getTime() - recordedAt < recordedUseInterval) return;
-    this.#recordedUses.set(secretId, now.getTime());
+    this.#recordedUses.set(key, now.getTime());
     const context = { editor: { userId, organizationId }, origin, correlationId: id, causationId: id };
     this.#write(async () => {
-      const record = { type: 'RecordUse', secretId, now: now.toISOString() } as const;
+      const record = { type: 'RecordUse', secretId, isReplaced, now: now.toISOString() } as const;
       await this.#options.commands.execute(machineSecretUse, userId, record, context);
     });
   }

@@ -16,16 +16,21 @@ export class VerifiedSecrets {
     this.#digests = new LRUCache({ max: limit });
   }
 
-  remember(secretId: string, secret: string, hashedSecret: string): void {
-    this.#digests.set(secretId, this.#digest(secret, hashedSecret));
+  remember(userId: string, secretId: string, secret: string, hashedSecret: string): void {
+    this.#digests.set(keyOf(userId, secretId), this.#digest(secret, hashedSecret));
   }
 
-  isVerified(secretId: string, secret: string, hashedSecret: string): boolean {
-    const remembered = this.#digests.get(secretId);
+  isVerified(userId: string, secretId: string, secret: string, hashedSecret: string): boolean {
+    const remembered = this.#digests.get(keyOf(userId, secretId));
     return remembered !== undefined && timingSafeEqual(remembered, this.#digest(secret, hashedSecret));
   }
 
   #digest(secret: string, hashedSecret: string): Buffer {
     return createHmac('sha256', this.#key).update(`${hashedSecret}\n${secret}`).digest();
   }
+}
+
+/** Ids of imported secrets are unique within their user only. */
+function keyOf(userId: string, secretId: string): string {
+  return `${userId} ${secretId}`;
 }

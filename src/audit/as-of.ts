@@ -1,3 +1,4 @@
+import { isLive } from '../domain/machine-user/secrets.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import type { MachineUserStanding } from '../projections/machine-user-states.ts';
 import { ReadModel } from '../projections/read-model.ts';
@@ -50,13 +51,14 @@ export async function machineUserAsOf(
 }
 
 /**
- * The user could sign in: it was active, and had a secret or a key that had not expired.
+ * The user could sign in: it was active, and had a secret or a key whose time had not come.
  *
  * @param time RFC 3339; absent before the first event
  */
 export function canSignIn({ state, secrets, keys }: MachineUserStanding, time: string | undefined): boolean {
   const moment = Date.parse(time ?? '');
+  const hasLiveSecret = time !== undefined && secrets.some((secret) => isLive(secret, time));
   return (
-    state === 'active' && (secrets.length > 0 || keys.some(({ expiresAt }) => Date.parse(expiresAt) > moment))
+    state === 'active' && (hasLiveSecret || keys.some(({ expiresAt }) => Date.parse(expiresAt) > moment))
   );
 }

@@ -1,4 +1,11 @@
-import { idOfStream, machineUser, organization, streamOf, userName } from '../domain/aggregates.ts';
+import {
+  idOfStream,
+  machineSecretUse,
+  machineUser,
+  organization,
+  streamOf,
+  userName,
+} from '../domain/aggregates.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { AuditError } from './audit-error.ts';
@@ -21,13 +28,19 @@ export async function findMachineUser(eventStore: EventStore, idOrName: string):
   throw new AuditError(`there is no machine user with the id or the user name ${JSON.stringify(idOrName)}`);
 }
 
-/** All events that are about one machine user, in log order: those of its stream, and of its roles anywhere. */
+/**
+ * All events that are about one machine user, in log order: those of its stream, of the use of its secrets, and of its
+ * roles anywhere.
+ */
 export async function* eventsOfMachineUser(
   eventStore: EventStore,
   userId: string,
 ): AsyncGenerator<RecordedEvent> {
   yield* mergedByPosition(
-    eventStore.readStream(streamOf(machineUser, userId)),
+    mergedByPosition(
+      eventStore.readStream(streamOf(machineUser, userId)),
+      eventStore.readStream(streamOf(machineSecretUse, userId)),
+    ),
     memberEvents(eventStore, userId),
   );
 }

@@ -1,8 +1,9 @@
-import { idOfStream, machineUser } from '../domain/aggregates.ts';
+import { idOfStream, machineSecretUse, machineUser } from '../domain/aggregates.ts';
 import type { Occurred } from '../domain/decider.ts';
 import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventMetadata } from '../domain/event-metadata.ts';
 import type { MachineUserEvent } from '../domain/machine-user/events.ts';
+import { endOf, type MachineSecret } from '../domain/machine-user/secrets.ts';
 import { exists, type MachineUserState } from '../domain/machine-user/state.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { eventsOfMachineUser, organizationOfStream, UserNameIndex } from './machine-user-events.ts';
@@ -111,6 +112,9 @@ class HistorySubject {
     event: Occurred<KeyturnEvent>,
   ): { changes: FieldChange[]; organizationId: string | undefined } {
     if (idOfStream(stream) !== this.#userId || !stream.startsWith(`${machineUser.category}-`)) {
+      if (stream.startsWith(`${machineSecretUse.category}-`)) {
+        return { changes: changesBesideState(event), organizationId: this.#organizationId };
+      }
       return { changes: this.#applyRoles(stream, event), organizationId: organizationOfStream(stream) };
     }
     const before = fieldsOf(this.#state);
@@ -137,9 +141,14 @@ function fieldsOf(state: MachineUserState): Fields {
     name,
     description,
     accessTokenType,
-    secrets: secrets.map((secret) => secret.secretId).join(' '),
+    secrets: secrets.map(secretInWords).join(' '),
     keys: keyIds.join(' '),
   };
+}
+
+function secretInWords(secret: MachineSecret): string {
+  const end = endOf(secret);
+  return end === undefined ? secret.secretId : `${secret.secretId} until ${end}`;
 }
 
 function difference(before: Fields, after: Fields): FieldChange[] {
@@ -153,6 +162,20 @@ function difference(before: Fields, after: Fields): FieldChange[] {
 function changesBesideState(event: KeyturnEvent): FieldChange[] {
   if (event.type === 'MachineSecretRehashed') {
     return [{ field: 'hash', from: `of secret ${event.data.secretId}`, to: 'made anew' }];
+  }
+  if (event.type === 'MachineSecretUsed' || event.type === 'MachineSecretUsedAfterReplacement') {
+    return [{ field: 'use', from: '', to: `of secret ${event.data.secretId}` }];
+  }
+  if (event.type === 'MachineSecretCheckFailed') {
+    return [{ field: 'failedChecks', from: '', to: String(event.data.count) }];
+  }
+  if (event.type === 'MachineSecretLeaked') {
+    const { secretId, source, url = '' } = event.data;
+    return [{ field: 'leak', from: '', to: `of secret ${secretId}, found by ${source} ${url}`.trim() }];
+  }
+  if (event.type === 'MachineSecretExpiring') {
+    const { secretId, expiresAt } = event.data;
+    return [{ field: 'announcement', from: '', to: `secret ${secretId} expires at ${expiresAt}` }];
   }
   if (event.type === 'MachineUserNameClaimLapsed') {
     return [{ field: 'claimOnUserName', from: event.data.userName, to: '' }];

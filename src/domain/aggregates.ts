@@ -6,6 +6,7 @@ import { instanceDecider } from './instance/decider.ts';
 import { machineSecretUseDecider } from './machine-secret-use/decider.ts';
 import { machineUserDecider } from './machine-user/decider.ts';
 import { organizationDecider } from './organization/decider.ts';
+import { secretPolicyDecider } from './secret-policy/decider.ts';
 import { nodeDecider } from './subscription/node.ts';
 import { parkedEventsDecider } from './subscription/parked-events.ts';
 import { progressDecider } from './subscription/progress.ts';
@@ -27,6 +28,8 @@ export const instance = { category: 'instance', decider: instanceDecider };
 export const userName = { category: 'userName', decider: userNameDecider };
 export const accessToken = { category: 'accessToken', decider: accessTokenDecider };
 export const clientAssertion = { category: 'clientAssertion', decider: clientAssertionDecider };
+/** By `secretPolicyIdOf`. */
+export const secretPolicy = { category: 'secretPolicy', decider: secretPolicyDecider };
 
 /** One in an instance, by the instance's id. */
 export const checkpointKey = { category: 'checkpointKey', decider: checkpointKeyDecider };

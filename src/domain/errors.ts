@@ -145,6 +145,56 @@ export const errorTable = {
     text: 'Only machine users are supported',
   },
   SECRET_NOT_EXISTING: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-coi82n', text: "Secret doesn't exist" },
+  SECRET_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    id: 'KEYTURN-SecretNotFound',
+    text: 'Secret could not be found, or has ended',
+  },
+  SECRETS_TOO_MANY: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-SecretLimit',
+    text: 'The policy allows no more live secrets',
+  },
+  SECRET_EXPIRY_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-SecretExpiry',
+    text: 'The expiry of the secret is invalid',
+  },
+  SECRET_IS_LAST: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-LastSecret',
+    text: 'No other secret would stay: add one first, or remove the secret',
+  },
+  SECRET_NOT_RETIRING: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-NotRetiring',
+    text: 'The secret is not about to retire',
+  },
+  SECRET_ID_TAKEN: {
+    grpc: 'ALREADY_EXISTS',
+    id: 'KEYTURN-SecretId',
+    text: 'The user has, or had, a secret with this id',
+  },
+  SECRET_REFUSED: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-SecretRefused',
+    text: 'The secret cannot be imported',
+  },
+  SECRET_BINDING_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-SecretBinding',
+    text: 'The binding of the secret is invalid',
+  },
+  SECRET_USED_UP: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-SecretUsedUp',
+    text: 'The secret was used as often as it may be',
+  },
+  SECRET_POLICY_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    id: 'KEYTURN-SecretPolicy',
+    text: 'The secret policy is invalid',
+  },
 
   MACHINE_KEY_INVALID: {
     grpc: 'INVALID_ARGUMENT',

@@ -8,6 +8,7 @@ import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts'
 import { type MachineSecretUseEvent, machineSecretUseEventSchemas } from './machine-secret-use/decider.ts';
 import { type MachineUserEvent, machineUserEventSchemas } from './machine-user/events.ts';
 import { type OrganizationEvent, organizationEventSchemas } from './organization/decider.ts';
+import { type SecretPolicyEvent, secretPolicyEventSchemas } from './secret-policy/decider.ts';
 import { type NodeEvent, nodeEventSchemas } from './subscription/node.ts';
 import { type ParkedEventsEvent, parkedEventSchemas } from './subscription/parked-events.ts';
 import { type ProgressEvent, progressEventSchemas } from './subscription/progress.ts';
@@ -28,6 +29,7 @@ export const eventCatalogue = {
   ...nodeEventSchemas,
   ...clientAssertionEventSchemas,
   ...checkpointKeyEventSchemas,
+  ...secretPolicyEventSchemas,
 } as const satisfies EventSchemas;
 
 export type KeyturnEvent =
@@ -42,7 +44,8 @@ export type KeyturnEvent =
   | ParkedEventsEvent
   | NodeEvent
   | ClientAssertionEvent
-  | CheckpointKeyEvent;
+  | CheckpointKeyEvent
+  | SecretPolicyEvent;
 
 /** Reads an event as a store holds it. Throws {@link EventSchemaError} when it is not one that Keyturn wrote. */
 export function readStoredEvent(stored: {

@@ -1,10 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { SecretTimes } from '../domain/machine-user/secrets.ts';
 import type { MachineUserView } from './machine-users.ts';
+import { secretIsLive } from './time-conditions.ts';
 
 /** Who a machine user is and what it may do, for people who check that. Without hashes. */
 export interface MachineUserStanding extends Omit<MachineUserView, 'hasSecret'> {
-  /** The live secrets, oldest first. */
-  readonly secrets: readonly { readonly secretId: string; readonly creationDate: string }[];
+  /** The secrets that no event has ended, oldest first. Their time may have come: see `isLive`. */
+  readonly secrets: readonly (SecretTimes & { readonly secretId: string; readonly creationDate: string })[];
   /** The public keys that it can sign assertions with, oldest first; also expired ones. */
   readonly keys: readonly {
     readonly keyId: string;
@@ -29,7 +31,8 @@ export interface SecretUse {
 const columns = `
   user_id AS userId, organization_id AS organizationId, user_name AS userName, name, description,
   access_token_type AS accessTokenType, state, sequence, creation_date AS creationDate, change_date AS changeDate,
-  (SELECT json_group_array(json_object('secretId', s.secret_id, 'creationDate', s.creation_date)
+  (SELECT json_group_array(json_patch(json_object('secretId', s.secret_id, 'creationDate', s.creation_date),
+                                      json_object('expiresAt', s.expires_at, 'retiresAt', s.retires_at))
                            ORDER BY s.creation_date, s.secret_id)
      FROM machine_secrets s WHERE s.user_id = u.user_id) AS secrets,
   (SELECT json_group_array(json_object('keyId', k.key_id, 'creationDate', k.creation_date, 'expiresAt', k.expires_at)
@@ -46,7 +49,7 @@ export function machineUserStateQueries(db: DatabaseSync) {
   const uses = db.prepare(
     `SELECT user_id AS userId, user_name AS userName, organization_id AS organizationId, secret_id AS secretId,
             s.creation_date AS creationDate, last_used AS lastUsed
-       FROM machine_secrets s JOIN machine_users u USING (user_id)`,
+       FROM machine_secrets s JOIN machine_users u USING (user_id) WHERE ${secretIsLive}`,
   );
 
   return {

@@ -3,6 +3,7 @@ import type { KeyturnEvent } from '../domain/event-catalogue.ts';
 import type { AccessTokenType } from '../domain/machine-user/events.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { Projected, Projection } from './projection.ts';
+import { secretIsLive } from './time-conditions.ts';
 
 export interface MachineUserView {
   readonly userId: string;
@@ -29,19 +30,6 @@ export interface MachineUserAccount {
   readonly isActive: boolean;
 }
 
-/** Dates are RFC 3339; those of use are right to the hour. */
-export interface MachineSecretView {
-  readonly secretId: string;
-  readonly creationDate: string;
-  readonly firstUsed: string | null;
-  readonly lastUsed: string | null;
-}
-
-export interface MachineSecretsView {
-  readonly secrets: readonly MachineSecretView[];
-  readonly failedChecks: { readonly count: number; readonly last: string | null };
-}
-
 export const machineUsersProjection: Projection = {
   tables: `
     CREATE TABLE machine_users (
@@ -64,16 +52,6 @@ export const machineUsersProjection: Projection = {
     CREATE INDEX machine_users_by_user_name ON machine_users (organization_id, user_name);
     CREATE INDEX machine_users_by_folded_name ON machine_users (organization_id, login_name);
     CREATE INDEX machine_users_by_creation_date ON machine_users (organization_id, creation_date);
-
-    CREATE TABLE machine_secrets (
-      secret_id     TEXT PRIMARY KEY,
-      user_id       TEXT NOT NULL,
-      hashed_secret TEXT NOT NULL,
-      creation_date TEXT NOT NULL,
-      first_used    TEXT,
-      last_used     TEXT
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX machine_secrets_by_user ON machine_secrets (user_id);
   `,
 
   handlers(db) {
@@ -92,19 +70,9 @@ export const machineUsersProjection: Projection = {
     );
     const endTokens = db.prepare('UPDATE machine_users SET token_epoch = ? WHERE user_id = ?');
     const deleteUser = db.prepare('DELETE FROM machine_users WHERE user_id = ?');
-    const insertSecret = db.prepare('INSERT INTO machine_secrets VALUES (?, ?, ?, ?, NULL, NULL)');
-    const setHash = db.prepare(
-      'UPDATE machine_secrets SET hashed_secret = ? WHERE secret_id = ? AND user_id = ?',
-    );
-    const deleteSecret = db.prepare('DELETE FROM machine_secrets WHERE secret_id = ? AND user_id = ?');
-    const setUse = db.prepare(
-      `UPDATE machine_secrets SET first_used = coalesce(first_used, :date), last_used = :date
-        WHERE secret_id = :secretId AND user_id = :userId`,
-    );
     const addFailedChecks = db.prepare(
       `UPDATE machine_users SET failed_checks = failed_checks + ?, last_failed_check = ? WHERE user_id = ?`,
     );
-    const deleteSecrets = db.prepare('DELETE FROM machine_secrets WHERE user_id = ?');
 
     const touched = (event: Projected<KeyturnEvent>) =>
       touch.run(event.streamVersion, event.occurredAt, event.aggregateId);
@@ -143,24 +111,16 @@ export const machineUsersProjection: Projection = {
         touched(event);
       },
       MachineUserNameClaimLapsed: touched,
-      MachineSecretSet(event) {
-        const { secretId, hashedSecret, replacedSecretIds } = event.data;
-        for (const replaced of replacedSecretIds) deleteSecret.run(replaced, event.aggregateId);
-        insertSecret.run(secretId, event.aggregateId, hashedSecret, event.occurredAt);
-        touched(event);
-      },
-      MachineSecretRehashed(event) {
-        setHash.run(event.data.hashedSecret, event.data.secretId, event.aggregateId);
-        touched(event);
-      },
-      MachineSecretRemoved(event) {
-        for (const secretId of event.data.secretIds) deleteSecret.run(secretId, event.aggregateId);
-        touched(event);
-      },
+      MachineSecretSet: touched,
+      MachineSecretRehashed: touched,
+      MachineSecretRemoved: touched,
+      MachineSecretExpiryChanged: touched,
+      MachineSecretRetirementCancelled: touched,
+      MachineSecretExpiring: touched,
+      MachineSecretExpired: touched,
+      MachineSecretRetired: touched,
+      MachineSecretLeaked: touched,
       // Of another stream: the user's sequence and change date stay.
-      MachineSecretUsed({ aggregateId, data, occurredAt }) {
-        setUse.run({ userId: aggregateId, secretId: data.secretId, date: occurredAt });
-      },
       MachineSecretCheckFailed({ aggregateId, data, occurredAt }) {
         addFailedChecks.run(data.count, occurredAt, aggregateId);
       },
@@ -172,7 +132,6 @@ export const machineUsersProjection: Projection = {
       MachineUserReactivated: withState('active'),
       MachineUserUnlocked: withState('active'),
       MachineUserRemoved(event) {
-        deleteSecrets.run(event.aggregateId);
         deleteUser.run(event.aggregateId);
       },
     };
@@ -187,7 +146,7 @@ interface MachineUserRow extends Omit<MachineUserView, 'hasSecret'> {
 export const machineUserColumns = `
   u.user_id AS userId, u.organization_id AS organizationId, u.user_name AS userName, u.name, u.description,
   u.access_token_type AS accessTokenType, u.state, u.sequence,
-  EXISTS (SELECT 1 FROM machine_secrets s WHERE s.user_id = u.user_id) AS hasSecret,
+  EXISTS (SELECT 1 FROM machine_secrets s WHERE s.user_id = u.user_id AND ${secretIsLive}) AS hasSecret,
   u.creation_date AS creationDate, u.change_date AS changeDate`;
 
 export function toMachineUserView(row: Record<string, unknown>): MachineUserView {
@@ -216,17 +175,6 @@ export function machineUserQueries(db: DatabaseSync) {
   byId.setReadBigInts(true);
   const byLoginName = db.prepare(`SELECT ${machineUserColumns} FROM machine_users u WHERE login_name = ?`);
   byLoginName.setReadBigInts(true);
-  const accountBySecret = db.prepare(
-    `SELECT ${accountColumns}, s.hashed_secret AS hashedSecret
-       FROM ${accountTables} JOIN machine_secrets s USING (user_id) WHERE s.secret_id = ?`,
-  );
-  const secretsOf = db.prepare(
-    `SELECT secret_id AS secretId, creation_date AS creationDate, first_used AS firstUsed, last_used AS lastUsed
-       FROM machine_secrets WHERE user_id = ? ORDER BY creation_date`,
-  );
-  const failedChecksOf = db.prepare(
-    'SELECT failed_checks AS count, last_failed_check AS last FROM machine_users WHERE user_id = ?',
-  );
   const idByLoginName = db.prepare('SELECT user_id AS userId FROM machine_users WHERE login_name = ?');
   const activeUser = db.prepare(
     `SELECT u.organization_id AS organizationId FROM machine_users u JOIN organizations o USING (organization_id)
@@ -243,28 +191,6 @@ export function machineUserQueries(db: DatabaseSync) {
     machineUserByLoginName(loginName: string): MachineUserView | undefined {
       const row = byLoginName.get(normalizeUserName(loginName));
       return row && toMachineUserView(row);
-    },
-
-    /** The user whose live secret has this id, and the hash of that secret. */
-    clientBySecretId(
-      secretId: string,
-    ): { readonly account: MachineUserAccount; readonly hashedSecret: string } | undefined {
-      const row = accountBySecret.get(secretId);
-      if (row === undefined) return undefined;
-      const { hashedSecret, ...account } = row as unknown as MachineUserAccountRow & {
-        readonly hashedSecret: string;
-      };
-      return { account: toAccount(account), hashedSecret };
-    },
-
-    /** The live secrets of a user, oldest first, and how often others were tried. */
-    machineSecretsOf(userId: string): MachineSecretsView | undefined {
-      const failedChecks = failedChecksOf.get(userId);
-      if (failedChecks === undefined) return undefined;
-      return {
-        secrets: secretsOf.all(userId) as unknown as MachineSecretView[],
-        failedChecks: failedChecks as unknown as MachineSecretsView['failedChecks'],
-      };
     },
 
     userIdByLoginName(loginName: string): string | undefined {

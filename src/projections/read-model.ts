@@ -6,6 +6,7 @@ import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
 import { instanceProjection, instanceQueries } from './instance.ts';
 import { machineKeyQueries, machineKeysProjection } from './machine-keys.ts';
+import { machineSecretQueries, machineSecretsProjection } from './machine-secrets.ts';
 import { machineUserChangeQueries, machineUserChangesProjection } from './machine-user-changes.ts';
 import { machineUserSearch } from './machine-user-search.ts';
 import { machineUserStateQueries } from './machine-user-states.ts';
@@ -13,13 +14,15 @@ import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
 import { organizationSearch } from './organization-search.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import type { EventHandlers, Projected } from './projection.ts';
+import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 6;
+const readModelVersion = 7;
 
 const projections = [
   machineUsersProjection,
+  machineSecretsProjection,
   machineKeysProjection,
   machineUserChangesProjection,
   organizationsProjection,
@@ -58,7 +61,8 @@ export class ReadModel {
   readonly eventTypes: ReadonlySet<string>;
   readonly #session: Session;
 
-  private constructor(db: DatabaseSync) {
+  private constructor(db: DatabaseSync, clock = () => new Date()) {
+    defineClock(db, clock);
     this.#session = openSession(db);
     this.eventTypes = new Set(this.#session.handlers.keys());
     this.queries = queriesOf(db);
@@ -68,8 +72,8 @@ export class ReadModel {
    * @param file made, with mode 0600, when it does not exist; made anew when it is damaged, or was built by another
    *   version or from another log than `eventStore`
    */
-  static async open(file: string, eventStore: EventStore): Promise<ReadModel> {
-    const readModel = ReadModel.openFile(file);
+  static async open(file: string, eventStore: EventStore, clock?: () => Date): Promise<ReadModel> {
+    const readModel = ReadModel.openFile(file, clock);
     await readModel.checkLog(eventStore);
     return readModel;
   }
@@ -78,9 +82,10 @@ export class ReadModel {
    * As `open`, of which log the file was built is not looked at: `checkLog` has to follow before anything is applied.
    *
    * @param file made, with mode 0600, when it does not exist; made anew when it is damaged or of another version
+   * @param clock by which secrets end
    */
-  static openFile(file: string): ReadModel {
-    return new ReadModel(openCurrent(file) ?? createAnew(file));
+  static openFile(file: string, clock?: () => Date): ReadModel {
+    return new ReadModel(openCurrent(file) ?? createAnew(file), clock);
   }
 
   /** Empties the read model when it was built from another log than `eventStore`. */
@@ -266,6 +271,7 @@ function handlersOf(db: DatabaseSync): ReadonlyMap<string, readonly ProjectEvent
 function queriesOf(db: DatabaseSync) {
   return {
     ...machineUserQueries(db),
+    ...machineSecretQueries(db),
     ...machineKeyQueries(db),
     ...machineUserSearch(db),
     ...machineUserChangeQueries(db),

@@ -43,7 +43,8 @@ export class EventOwners {
 
 /** The stream that names the organization of the event. */
 function ownedStreamOf({ stream, data }: RecordedEvent): string | undefined {
-  if (stream.startsWith('machineUser-') || stream.startsWith('webhook-')) return stream;
+  const isOwned = ['machineUser-', 'webhook-', 'secretPolicy-'].some((prefix) => stream.startsWith(prefix));
+  if (isOwned) return stream;
   return stream.startsWith('accessToken-') ? `machineUser-${data['userId']}` : undefined;
 }
 

@@ -12,8 +12,17 @@ const {
   MachineSecretSet,
   MachineSecretRehashed,
   MachineSecretRemoved,
+  MachineSecretExpiryChanged,
+  MachineSecretRetirementCancelled,
+  MachineSecretExpiring,
+  MachineSecretExpired,
+  MachineSecretRetired,
+  MachineSecretLeaked,
   MachineSecretUsed,
   MachineSecretCheckFailed,
+  MachineSecretUsedAfterReplacement,
+  SecretPolicySet,
+  SecretPolicyReset,
   MachineKeyAdded,
   MachineKeyRemoved,
   OrganizationAdded,
@@ -53,11 +62,29 @@ export const publishedEvents = {
     .extend(aboutUser),
   MachineUserNameChanged: MachineUserNameChanged.data.pick({ userName: true }).extend(aboutUser),
   MachineUserNameClaimLapsed: MachineUserNameClaimLapsed.data.pick({ userName: true }).extend(aboutUser),
-  MachineSecretSet: MachineSecretSet.data.pick({ secretId: true, replacedSecretIds: true }).extend(aboutUser),
+  MachineSecretSet: MachineSecretSet.data
+    .pick({ secretId: true, replacedSecretIds: true, retirements: true, expiresAt: true })
+    .extend(aboutUser),
   MachineSecretRehashed: MachineSecretRehashed.data.pick({ secretId: true }).extend(aboutUser),
   MachineSecretRemoved: MachineSecretRemoved.data.pick({ secretIds: true }).extend(aboutUser),
-  MachineSecretUsed: MachineSecretUsed.data.pick({ secretId: true }).extend(aboutUser),
+  MachineSecretExpiryChanged: MachineSecretExpiryChanged.data
+    .pick({ secretId: true, expiresAt: true })
+    .extend(aboutUser),
+  MachineSecretRetirementCancelled: MachineSecretRetirementCancelled.data
+    .pick({ secretId: true })
+    .extend(aboutUser),
+  MachineSecretExpiring: MachineSecretExpiring.data
+    .pick({ secretId: true, expiresAt: true, daysBefore: true })
+    .extend(aboutUser),
+  MachineSecretExpired: MachineSecretExpired.data.pick({ secretId: true, expiredAt: true }).extend(aboutUser),
+  MachineSecretRetired: MachineSecretRetired.data.pick({ secretId: true, retiredAt: true }).extend(aboutUser),
+  // Not where: the URL may hold the secret.
+  MachineSecretLeaked: MachineSecretLeaked.data.pick({ secretId: true, source: true }).extend(aboutUser),
+  MachineSecretUsed: MachineSecretUsed.data.pick({ secretId: true, uses: true }).extend(aboutUser),
   MachineSecretCheckFailed: MachineSecretCheckFailed.data.pick({ count: true }).extend(aboutUser),
+  MachineSecretUsedAfterReplacement: MachineSecretUsedAfterReplacement.data
+    .pick({ secretId: true })
+    .extend(aboutUser),
   MachineKeyAdded: MachineKeyAdded.data.pick({ keyId: true, expiresAt: true }).extend(aboutUser),
   MachineKeyRemoved: MachineKeyRemoved.data.pick({ keyId: true }).extend(aboutUser),
   MachineTokensEnded: z.strictObject(aboutUser),
@@ -89,6 +116,14 @@ export const publishedEvents = {
 
   AccessTokenRevoked: AccessTokenRevoked.data.pick({ userId: true, expiresAt: true }),
   ClientAssertionUsed: ClientAssertionUsed.data.pick({ userId: true, keyId: true }),
+
+  SecretPolicySet: SecretPolicySet.data.pick({
+    level: true,
+    organizationId: true,
+    userId: true,
+    settings: true,
+  }),
+  SecretPolicyReset: SecretPolicyReset.data.pick({ level: true, organizationId: true, userId: true }),
 
   UserNameClaimed: UserNameClaimed.data.pick({ userId: true }).extend({ userName: id }),
   UserNameReleased: UserNameReleased.data.pick({ userId: true }).extend({ userName: id }),

@@ -13,6 +13,9 @@ async function authentication(cost = 4) {
   const hasher = bcryptHasher(cost);
   const eventStore = emptyStore();
   const { commands, machineUsers } = node(eventStore);
+  const throwing = (error: unknown) => {
+    throw error;
+  };
   const { userId } = await machineUsers.add(robot, context);
   const { clientSecret } = await machineUsers.setSecret({ userId, organizationId }, context);
   let { state } = await commands.load(machineUser, userId);
@@ -23,16 +26,16 @@ async function authentication(cost = 4) {
     hasher,
     commands,
     isStillValid: async () => true,
-    onRehashFailure: (error) => {
-      throw error;
-    },
+    onRehashFailure: throwing,
     directory: {
       clientBySecretId: (secretId) => {
         if (!exists(state)) return undefined;
         const secret = state.secrets.find((one) => one.secretId === secretId);
         const account = { ...state, userId, tokenEpoch: 0, isActive: state.status === 'active' };
-        return secret && { account, hashedSecret: secret.hashedSecret };
+        const unbound = { isImported: false, allowedNetworks: undefined, maxUses: undefined };
+        return secret && { account, secret: { ...unbound, ...secret } };
       },
+      importedSecretsOf: () => [],
     },
   });
   const verify = vi.spyOn(hasher, 'verify');
@@ -112,17 +115,17 @@ describe('a client', () => {
 describe('the memory of verified secrets', () => {
   it('knows a secret with its stored hash only', () => {
     const verified = new VerifiedSecrets();
-    verified.remember('id', 'secret', 'hash');
-    expect(verified.isVerified('id', 'secret', 'hash')).toBe(true);
-    expect(verified.isVerified('id', 'other', 'hash')).toBe(false);
-    expect(verified.isVerified('id', 'secret', 'new hash')).toBe(false);
-    expect(verified.isVerified('other', 'secret', 'hash')).toBe(false);
+    verified.remember('user', 'id', 'secret', 'hash');
+    expect(verified.isVerified('user', 'id', 'secret', 'hash')).toBe(true);
+    expect(verified.isVerified('user', 'id', 'other', 'hash')).toBe(false);
+    expect(verified.isVerified('user', 'id', 'secret', 'new hash')).toBe(false);
+    expect(verified.isVerified('user', 'other', 'secret', 'hash')).toBe(false);
   });
 
   it('is bounded', () => {
     const verified = new VerifiedSecrets(2);
-    for (const id of ['1', '2', '3']) verified.remember(id, 'secret', 'hash');
-    expect(['1', '2', '3'].map((id) => verified.isVerified(id, 'secret', 'hash'))).toEqual([
+    for (const id of ['1', '2', '3']) verified.remember('user', id, 'secret', 'hash');
+    expect(['1', '2', '3'].map((id) => verified.isVerified('user', id, 'secret', 'hash'))).toEqual([
       false,
       true,
       true,

@@ -80,7 +80,7 @@ test('after a conflict the command is decided again, with the same secret, hash 
   expect(hash).toHaveBeenCalledTimes(1);
   expect(details.sequence).toBe(5n);
   const { state } = await commands.load(machineUser, userId);
-  expect(exists(state) && state.secrets).toEqual([
+  expect(exists(state) && state.secrets).toMatchObject([
     { secretId: secretIdOf(clientSecret), hashedSecret: await hash.mock.results[0]?.value },
   ]);
 });

@@ -84,7 +84,7 @@ test('a check names each row that is not as the log says, and no value', async (
   expect(await differences(live, log)).toEqual([
     {
       table: 'machine_secrets',
-      key: { secret_id: expect.any(String) },
+      key: { user_id: 'one', secret_id: expect.any(String) },
       kind: 'changed',
       columns: ['hashed_secret'],
     },

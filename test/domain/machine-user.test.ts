@@ -116,7 +116,8 @@ describe('SetSecret', () => {
       userName: 'robot',
       ...profile,
       addedAt: givenTime,
-      secrets: [{ secretId: 'two', hashedSecret: 'hash-two' }],
+      secrets: [{ secretId: 'two', hashedSecret: 'hash-two', createdAt: givenTime }],
+      importedSecretIds: [],
       keyIds: [],
     }));
 });

@@ -50,6 +50,7 @@ const categories: readonly (readonly [RegExp, string])[] = [
   [/^AccessToken/, 'accessToken'],
   [/^ClientAssertion/, 'clientAssertion'],
   [/^MachineSecret(Used|CheckFailed)/, 'machineSecretUse'],
+  [/^SecretPolicy/, 'secretPolicy'],
   [/^Machine/, 'machineUser'],
   [/^Organization/, 'organization'],
   [/^(Instance|SigningKey)/, 'instance'],

@@ -2,7 +2,7 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { MachineUserService } from '#generated/keyturn/v1/machine_user_pb.js';
 import type { MachineUsers } from '../../application/machine-users.ts';
 import { KeyturnError } from '../../domain/errors.ts';
-import type { MachineSecretsView } from '../../projections/machine-users.ts';
+import type { MachineSecretsView } from '../../projections/machine-secrets.ts';
 import { implement, type RpcService } from '../rpc/method.ts';
 
 export interface MachineSecretDirectory {
@@ -36,8 +36,8 @@ export function ownMachineUserService({
           result: secrets.map(({ secretId, creationDate, firstUsed, lastUsed }) => ({
             id: secretId,
             creationDate: timestampFromDate(new Date(creationDate)),
-            ...(firstUsed !== null && { firstUseDate: timestampFromDate(new Date(firstUsed)) }),
-            ...(lastUsed !== null && { lastUseDate: timestampFromDate(new Date(lastUsed)) }),
+            ...(firstUsed !== undefined && { firstUseDate: timestampFromDate(new Date(firstUsed)) }),
+            ...(lastUsed !== undefined && { lastUseDate: timestampFromDate(new Date(lastUsed)) }),
           })),
           failedChecks: BigInt(failedChecks.count),
           ...(failedChecks.last !== null && {

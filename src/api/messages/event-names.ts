@@ -44,6 +44,36 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
     en: 'Secret removed',
     de: 'Secret entfernt',
   },
+  MachineSecretExpiryChanged: {
+    zitadelType: 'keyturn.user.secret.expiry.changed',
+    en: 'Expiry of a secret changed',
+    de: 'Ablauf eines Secrets geändert',
+  },
+  MachineSecretRetirementCancelled: {
+    zitadelType: 'keyturn.user.secret.retirement.cancelled',
+    en: 'Retirement of a secret cancelled',
+    de: 'Ablösung eines Secrets abgebrochen',
+  },
+  MachineSecretExpiring: {
+    zitadelType: 'keyturn.user.secret.expiring',
+    en: 'Secret expires soon',
+    de: 'Secret läuft bald ab',
+  },
+  MachineSecretExpired: {
+    zitadelType: 'keyturn.user.secret.expired',
+    en: 'Secret expired',
+    de: 'Secret abgelaufen',
+  },
+  MachineSecretRetired: {
+    zitadelType: 'keyturn.user.secret.retired',
+    en: 'Secret retired',
+    de: 'Secret abgelöst',
+  },
+  MachineSecretLeaked: {
+    zitadelType: 'keyturn.user.secret.leaked',
+    en: 'Secret leaked',
+    de: 'Secret öffentlich gefunden',
+  },
   MachineSecretUsed: {
     zitadelType: 'user.machine.secret.check.succeeded',
     en: 'Secret used',
@@ -53,6 +83,21 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
     zitadelType: 'user.machine.secret.check.failed',
     en: 'Check of the secret failed',
     de: 'Prüfung des Secrets fehlgeschlagen',
+  },
+  MachineSecretUsedAfterReplacement: {
+    zitadelType: 'keyturn.user.secret.used_after_replacement',
+    en: 'Secret used after its replacement',
+    de: 'Secret nach seiner Ablösung verwendet',
+  },
+  SecretPolicySet: {
+    zitadelType: 'keyturn.secret_policy.set',
+    en: 'Secret policy set',
+    de: 'Secret-Richtlinie gesetzt',
+  },
+  SecretPolicyReset: {
+    zitadelType: 'keyturn.secret_policy.reset',
+    en: 'Secret policy reset',
+    de: 'Secret-Richtlinie zurückgesetzt',
   },
   MachineKeyAdded: {
     zitadelType: 'user.machine.key.added',

@@ -2,6 +2,7 @@ import type { Decider } from '../decider.ts';
 import { KeyturnError } from '../errors.ts';
 import { normalizeUserName } from '../user-name/normalize.ts';
 import type { AccessTokenType, MachineUserEvent } from './events.ts';
+import { decideOnSecrets, isSecretCommand, type SecretCommand, tokensEnded } from './secret-decisions.ts';
 import { type ExistingMachineUser, evolve, exists, type MachineUserState } from './state.ts';
 
 interface MachineUserProfile {
@@ -22,11 +23,6 @@ interface InOrganization {
   readonly organizationId: string;
 }
 
-/** What becomes of the access tokens that are alive: they outlive a secret unless the caller says otherwise. */
-interface WithTokens {
-  readonly endTokens?: boolean;
-}
-
 /** From the reservation of user names, which knows no organizations. */
 interface LapseUserNameClaim {
   readonly type: 'LapseUserNameClaim';
@@ -41,14 +37,7 @@ type CommandInOrganization = InOrganization &
     | { readonly type: 'ChangeUserName'; readonly userName: string }
     /** Changes what is given and differs; nothing may be left. */
     | ({ readonly type: 'UpdateMachineUser' } & MachineUserUpdate)
-    | ({ readonly type: 'SetSecret'; readonly secretId: string; readonly hashedSecret: string } & WithTokens)
-    | {
-        readonly type: 'RehashSecret';
-        readonly secretId: string;
-        readonly outdatedHash: string;
-        readonly hashedSecret: string;
-      }
-    | ({ readonly type: 'RemoveSecret' } & WithTokens)
+    | SecretCommand
     | {
         readonly type: 'AddKey';
         readonly keyId: string;
@@ -87,6 +76,7 @@ function decideOnExisting(
   user: ExistingMachineUser,
   now: string,
 ): MachineUserEvent[] {
+  if (isSecretCommand(command)) return decideOnSecrets(command, user, now);
   switch (command.type) {
     case 'ChangeMachineUser':
       return change(command, user);
@@ -94,12 +84,6 @@ function decideOnExisting(
       return changeUserName(command, user);
     case 'UpdateMachineUser':
       return update(command, user);
-    case 'SetSecret':
-      return setSecret(command, user);
-    case 'RehashSecret':
-      return rehashSecret(command, user);
-    case 'RemoveSecret':
-      return removeSecret(command, user);
     case 'AddKey':
       return addKey(command, now);
     case 'RemoveKey':
@@ -184,39 +168,7 @@ function lapseUserNameClaim(command: LapseUserNameClaim, state: MachineUserState
   return [{ type: 'MachineUserNameClaimLapsed', data: { userName } }];
 }
 
-/** Allowed for inactive and locked users too: a secret can be made ready before the user is let in again. */
-function setSecret(command: CommandOn<'SetSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
-  const { secretId, hashedSecret } = command;
-  const replacedSecretIds = user.secrets.map((secret) => secret.secretId);
-  return [
-    ...tokensEndedWith(command),
-    { type: 'MachineSecretSet', data: { secretId, hashedSecret, replacedSecretIds } },
-  ];
-}
-
-/** Changes nothing when the secret was replaced or hashed anew meanwhile: the new hash is then of no use. */
-function rehashSecret(command: CommandOn<'RehashSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
-  const { secretId, outdatedHash, hashedSecret } = command;
-  const isOutdated = user.secrets.some(
-    (secret) => secret.secretId === secretId && secret.hashedSecret === outdatedHash,
-  );
-  return isOutdated ? [{ type: 'MachineSecretRehashed', data: { secretId, hashedSecret } }] : [];
-}
-
-function removeSecret(command: CommandOn<'RemoveSecret'>, user: ExistingMachineUser): MachineUserEvent[] {
-  if (user.secrets.length === 0) throw new KeyturnError('SECRET_NOT_EXISTING');
-  const secretIds = user.secrets.map((secret) => secret.secretId);
-  return [...tokensEndedWith(command), { type: 'MachineSecretRemoved', data: { secretIds } }];
-}
-
 function addKey({ keyId, publicKey, expiresAt }: CommandOn<'AddKey'>, now: string): MachineUserEvent[] {
   if (Date.parse(expiresAt) <= Date.parse(now)) throw new KeyturnError('MACHINE_KEY_EXPIRED');
   return [{ type: 'MachineKeyAdded', data: { keyId, publicKey, expiresAt } }];
-}
-
-const tokensEnded: MachineUserEvent = { type: 'MachineTokensEnded', data: {} };
-
-/** Before the event of the secret itself, whose version is then that of the whole change. */
-function tokensEndedWith({ endTokens = false }: WithTokens): MachineUserEvent[] {
-  return endTokens ? [tokensEnded] : [];
 }

@@ -7,6 +7,7 @@ export type AccessTokenType = (typeof accessTokenTypes)[number];
 
 const id = z.string().min(1);
 const accessTokenType = z.enum(accessTokenTypes);
+const dateTime = z.iso.datetime({ precision: 3 });
 const nothing = z.strictObject({});
 
 /** What can happen to a machine user. `docs/events.md` is the catalogue for readers. */
@@ -33,10 +34,51 @@ export const machineUserEventSchemas = {
   MachineUserNameChanged: { version: 1, data: z.strictObject({ userName: z.string().min(1) }) },
   /** The user's claim on a user name that it did not use was taken over by another user. */
   MachineUserNameClaimLapsed: { version: 1, data: z.strictObject({ userName: z.string().min(1) }) },
-  /** A new secret is live. The secrets in `replacedSecretIds` ended with this event. */
+  /** A new secret is live. Version 1 had none of the optional fields: a new secret ended all others at once. */
   MachineSecretSet: {
+    version: 2,
+    data: z.strictObject({
+      secretId: id,
+      hashedSecret: z.string().min(1),
+      /** Ended with this event. */
+      replacedSecretIds: z.array(id),
+      /** Replaced too, and live until then. */
+      retirements: z.array(z.strictObject({ secretId: id, retiresAt: dateTime })).exactOptional(),
+      expiresAt: dateTime.exactOptional(),
+      /** The secret has not the form of Keyturn's. */
+      isImported: z.literal(true).exactOptional(),
+      /** In CIDR notation: it can be used from these alone. */
+      allowedNetworks: z.array(z.string().min(1)).exactOptional(),
+      maxUses: z.int().min(1).exactOptional(),
+    }),
+    upcasts: { 1: (data) => data },
+  },
+  /** Without `expiresAt` it expires no more. */
+  MachineSecretExpiryChanged: {
     version: 1,
-    data: z.strictObject({ secretId: id, hashedSecret: z.string().min(1), replacedSecretIds: z.array(id) }),
+    data: z.strictObject({ secretId: id, expiresAt: dateTime.exactOptional() }),
+  },
+  /** The secret goes on beside the one that has replaced it. */
+  MachineSecretRetirementCancelled: { version: 1, data: z.strictObject({ secretId: id }) },
+  /** An announcement: nothing has changed yet. */
+  MachineSecretExpiring: {
+    version: 1,
+    data: z.strictObject({ secretId: id, expiresAt: dateTime, daysBefore: z.int().min(1) }),
+  },
+  /** The secret was of no use from `expiredAt` on, which may be before this event. */
+  MachineSecretExpired: { version: 1, data: z.strictObject({ secretId: id, expiredAt: dateTime }) },
+  /** As expired; it was replaced, or somebody retired it. */
+  MachineSecretRetired: { version: 1, data: z.strictObject({ secretId: id, retiredAt: dateTime }) },
+  /** Somebody found the secret where it should not be. */
+  MachineSecretLeaked: {
+    version: 1,
+    data: z.strictObject({
+      secretId: id,
+      /** Who or what found it. */
+      source: z.string().min(1),
+      /** Where. */
+      url: z.string().min(1).exactOptional(),
+    }),
   },
   /** The same secret, hashed anew because the hash settings changed. */
   MachineSecretRehashed: {
@@ -52,7 +94,7 @@ export const machineUserEventSchemas = {
       /** PEM, SubjectPublicKeyInfo (RFC 7468 section 13). */
       publicKey: z.string().min(1),
       /** RFC 3339 */
-      expiresAt: z.iso.datetime({ precision: 3 }),
+      expiresAt: dateTime,
     }),
   },
   MachineKeyRemoved: { version: 1, data: z.strictObject({ keyId: id }) },

@@ -1,10 +1,6 @@
 import type { Occurred } from '../decider.ts';
 import type { AccessTokenType, MachineUserEvent } from './events.ts';
-
-export interface MachineSecret {
-  readonly secretId: string;
-  readonly hashedSecret: string;
-}
+import type { MachineSecret } from './secrets.ts';
 
 export interface ExistingMachineUser {
   readonly status: 'active' | 'inactive' | 'locked';
@@ -14,8 +10,10 @@ export interface ExistingMachineUser {
   readonly description: string;
   readonly accessTokenType: AccessTokenType;
   readonly addedAt: string;
-  /** The live secrets, oldest first. One at most as long as every new secret replaces all others. */
+  /** Oldest first. Those whose time has come are among them until an event states it: see `liveSecrets`. */
   readonly secrets: readonly MachineSecret[];
+  /** All that ever were: such an id is given by people, and never names two secrets. */
+  readonly importedSecretIds: readonly string[];
   readonly keyIds: readonly string[];
 }
 
@@ -31,27 +29,43 @@ export function exists(state: MachineUserState): state is ExistingMachineUser {
 
 export function evolve(state: MachineUserState, event: Occurred<MachineUserEvent>): MachineUserState {
   if (event.type === 'MachineUserAdded') {
-    return { ...event.data, status: 'active', addedAt: event.occurredAt, secrets: [], keyIds: [] };
+    return {
+      ...event.data,
+      status: 'active',
+      addedAt: event.occurredAt,
+      secrets: [],
+      importedSecretIds: [],
+      keyIds: [],
+    };
   }
   return exists(state) ? evolveExisting(state, event) : state;
 }
 
-function evolveExisting(state: ExistingMachineUser, event: MachineUserEvent): MachineUserState {
+function evolveExisting(state: ExistingMachineUser, event: Occurred<MachineUserEvent>): MachineUserState {
   switch (event.type) {
     case 'MachineUserChanged':
     case 'MachineUserNameChanged':
       return { ...state, ...event.data };
-    case 'MachineSecretSet': {
-      const { replacedSecretIds, ...secret } = event.data;
-      return { ...state, secrets: [...without(state.secrets, replacedSecretIds), secret] };
-    }
+    case 'MachineSecretSet':
+      return withNewSecret(state, event.data, event.occurredAt);
     case 'MachineSecretRehashed':
-      return {
-        ...state,
-        secrets: state.secrets.map((secret) =>
-          secret.secretId === event.data.secretId ? { ...secret, ...event.data } : secret,
-        ),
-      };
+      return withSecret(state, event.data.secretId, (secret) => ({ ...secret, ...event.data }));
+    case 'MachineSecretExpiryChanged': {
+      const { secretId, expiresAt } = event.data;
+      // What was announced was another expiry.
+      return withSecret(state, secretId, ({ announcedDays: _, ...secret }) => ({ ...secret, expiresAt }));
+    }
+    case 'MachineSecretRetirementCancelled':
+      return withSecret(state, event.data.secretId, ({ retiresAt: _, ...secret }) => secret);
+    case 'MachineSecretExpiring': {
+      const { secretId, daysBefore } = event.data;
+      return withSecret(state, secretId, (secret) => ({ ...secret, announcedDays: daysBefore }));
+    }
+    case 'MachineSecretLeaked':
+      return withSecret(state, event.data.secretId, (secret) => ({ ...secret, isLeaked: true }));
+    case 'MachineSecretExpired':
+    case 'MachineSecretRetired':
+      return { ...state, secrets: without(state.secrets, [event.data.secretId]) };
     case 'MachineSecretRemoved':
       return { ...state, secrets: without(state.secrets, event.data.secretIds) };
     case 'MachineUserDeactivated':
@@ -72,6 +86,34 @@ function evolveExisting(state: ExistingMachineUser, event: MachineUserEvent): Ma
     case 'MachineUserNameClaimLapsed':
       return state;
   }
+}
+
+function withNewSecret(
+  state: ExistingMachineUser,
+  data: Extract<MachineUserEvent, { readonly type: 'MachineSecretSet' }>['data'],
+  createdAt: string,
+): ExistingMachineUser {
+  const { replacedSecretIds, retirements = [], ...secret } = data;
+  const retiresAt = new Map(retirements.map((one) => [one.secretId, one.retiresAt]));
+  const others = without(state.secrets, replacedSecretIds).map((other) =>
+    retiresAt.has(other.secretId) ? { ...other, retiresAt: retiresAt.get(other.secretId) } : other,
+  );
+  return {
+    ...state,
+    secrets: [...others, { ...secret, createdAt }],
+    importedSecretIds: secret.isImported
+      ? [...state.importedSecretIds, secret.secretId]
+      : state.importedSecretIds,
+  };
+}
+
+function withSecret(
+  state: ExistingMachineUser,
+  secretId: string,
+  change: (secret: MachineSecret) => MachineSecret,
+): ExistingMachineUser {
+  const secrets = state.secrets.map((secret) => (secret.secretId === secretId ? change(secret) : secret));
+  return { ...state, secrets };
 }
 
 function without(secrets: readonly MachineSecret[], secretIds: readonly string[]): readonly MachineSecret[] {
