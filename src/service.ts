@@ -9,11 +9,13 @@ import { CommandHandler } from './application/command-handler.ts';
 import { EventLog } from './application/event-log.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { MachineKeys } from './application/machine-keys.ts';
+import { MachineSecrets } from './application/machine-secrets.ts';
 import { MachineUsers } from './application/machine-users.ts';
 import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts';
 import { Members } from './application/members.ts';
 import { Organizations } from './application/organizations.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
+import { SecretPolicies } from './application/secret-policies.ts';
 import { AuditTrail } from './audit/audit-trail.ts';
 import { type AuthorizationServerConfig, createAuthorizationServer } from './authorization-server.ts';
 import { DataDirectory } from './data-directory.ts';
@@ -147,6 +149,7 @@ async function start(
     waitForReadModel: (position) => projector.waitFor(position),
   });
   const machineUsers = new MachineUsers(commands, hasher);
+  const machineSecrets = new MachineSecrets(commands, hasher);
   const directory = readModel.queries;
   let issuer = config.externalUrl ?? '';
   const authorizationServer = createAuthorizationServer(config, {
@@ -197,6 +200,8 @@ async function start(
   const server = createServer({
     services: {
       machineUsers,
+      machineSecrets,
+      secretPolicies: new SecretPolicies(commands),
       machineKeys: new MachineKeys(commands),
       members: new Members(commands),
       organizations: new Organizations(commands, directory),

@@ -17,9 +17,18 @@ import { answerError } from './error-response.ts';
 import { type EventStreamDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
 import { healthRoutes, type Readiness } from './health-routes.ts';
 import {
+  type MachineSecretServiceDependencies,
+  machineSecretService,
+} from './keyturn/machine-secret-service.ts';
+import {
   type OwnMachineUserServiceDependencies,
   ownMachineUserService,
 } from './keyturn/machine-user-service.ts';
+import {
+  instanceSecretPolicyService,
+  type SecretPolicyServiceDependencies,
+  secretPolicyService,
+} from './keyturn/secret-policy-service.ts';
 import { type SigningKeyServiceDependencies, signingKeyService } from './keyturn/signing-key-service.ts';
 import { createListener, type TlsCredentials } from './listener.ts';
 import { type ManagementDependencies, managementService } from './management/management-service.ts';
@@ -48,6 +57,8 @@ export interface ServerDependencies {
     AdminDependencies &
     Omit<UserServiceDependencies, 'authorizer'> &
     OwnMachineUserServiceDependencies &
+    MachineSecretServiceDependencies &
+    SecretPolicyServiceDependencies &
     SigningKeyServiceDependencies;
   readonly oauth: OAuthDependencies;
   readonly webhooks: WebhookDependencies;
@@ -143,6 +154,9 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     userService({ ...services, authorizer }),
     webhookService(webhooks),
     ownMachineUserService(services),
+    machineSecretService(services),
+    secretPolicyService(services),
+    instanceSecretPolicyService(services),
     signingKeyService(services),
     auditService(audit),
   ].map((service) => serveService(service, authorizer));

@@ -7,15 +7,17 @@ const everythingOnUsers = ['user.read', 'user.write', 'user.delete', 'user.globa
 const readUsers = ['user.read', 'user.global.read'];
 const everythingOnMembers = ['org.member.read', 'org.member.write', 'org.member.delete'];
 const readOrganization = ['org.read', 'org.global.read'];
+const ownPolicies = ['policy.read', 'policy.write', 'policy.delete'];
 const ownOrganization = [
   ...readOrganization,
   'org.write',
   ...everythingOnMembers,
   ...everythingOnUsers,
   'user.credential.write',
+  ...ownPolicies,
 ];
 const readSubscriptions = ['events.read', 'webhook.read'];
-const readInstance = ['iam.read', 'iam.member.read', ...readSubscriptions, 'audit.read'];
+const readInstance = ['iam.read', 'iam.member.read', 'iam.policy.read', ...readSubscriptions, 'audit.read'];
 
 const instanceRolePermissions = {
   IAM_OWNER: [
@@ -23,6 +25,8 @@ const instanceRolePermissions = {
     'iam.write',
     'iam.member.write',
     'iam.member.delete',
+    'iam.policy.write',
+    'iam.policy.delete',
     'org.create',
     'webhook.write',
     ...ownOrganization,
@@ -37,7 +41,7 @@ const instanceRolePermissions = {
     'user.write',
     'user.credential.write',
   ],
-  IAM_OWNER_VIEWER: [...readInstance, ...readOrganization, 'org.member.read', ...readUsers],
+  IAM_OWNER_VIEWER: [...readInstance, ...readOrganization, 'policy.read', 'org.member.read', ...readUsers],
 } as const;
 
 const organizationRolePermissions = {
@@ -45,6 +49,7 @@ const organizationRolePermissions = {
   ORG_USER_MANAGER: [...readOrganization, ...everythingOnUsers],
   ORG_OWNER_VIEWER: [
     ...readOrganization,
+    'policy.read',
     'org.member.read',
     ...readUsers,
     ...readSubscriptions,
@@ -52,7 +57,7 @@ const organizationRolePermissions = {
   ],
   ORG_USER_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
   ORG_PROJECT_PERMISSION_EDITOR: [...readOrganization, 'org.member.read', ...readUsers],
-  ORG_SETTINGS_MANAGER: [...readOrganization, 'org.write'],
+  ORG_SETTINGS_MANAGER: [...readOrganization, 'org.write', ...ownPolicies],
   ORG_PROJECT_CREATOR: readOrganization,
 } as const;
 

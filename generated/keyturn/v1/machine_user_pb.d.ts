@@ -38,6 +38,62 @@ export declare type MachineSecret = Message<"keyturn.v1.MachineSecret"> & {
    * @generated from field: google.protobuf.Timestamp last_use_date = 4;
    */
   lastUseDate?: Timestamp | undefined;
+
+  /**
+   * Absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expiration_date = 5;
+   */
+  expirationDate?: Timestamp | undefined;
+
+  /**
+   * When it ends because another one has replaced it. Absent: it was not replaced.
+   *
+   * @generated from field: google.protobuf.Timestamp retirement_date = 6;
+   */
+  retirementDate?: Timestamp | undefined;
+
+  /**
+   * When it was used last after its replacement, right to the hour.
+   *
+   * @generated from field: google.protobuf.Timestamp last_late_use_date = 7;
+   */
+  lastLateUseDate?: Timestamp | undefined;
+
+  /**
+   * In CIDR notation. Empty: it can be used from everywhere.
+   *
+   * @generated from field: repeated string allowed_networks = 8;
+   */
+  allowedNetworks: string[];
+
+  /**
+   * Absent: it can be used as often as one likes.
+   *
+   * @generated from field: optional uint32 max_uses = 9;
+   */
+  maxUses?: number | undefined;
+
+  /**
+   * How often it was used, where that is limited.
+   *
+   * @generated from field: optional uint32 uses = 10;
+   */
+  uses?: number | undefined;
+
+  /**
+   * It comes from another system, and its id is not in it.
+   *
+   * @generated from field: bool imported = 11;
+   */
+  imported: boolean;
+
+  /**
+   * Somebody found it where it should not be.
+   *
+   * @generated from field: bool leaked = 12;
+   */
+  leaked: boolean;
 };
 
 /**

@@ -1,8 +1,8 @@
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { MachineUserService } from '#generated/keyturn/v1/machine_user_pb.js';
 import type { MachineUsers } from '../../application/machine-users.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineSecretsView } from '../../projections/machine-secrets.ts';
+import { timestampOf, toMachineSecret } from '../messages/machine-secret.ts';
 import { implement, type RpcService } from '../rpc/method.ts';
 
 export interface MachineSecretDirectory {
@@ -33,15 +33,10 @@ export function ownMachineUserService({
         if (owner !== caller.organizationId || view === undefined) throw new KeyturnError('USER_NOT_FOUND');
         const { secrets, failedChecks } = view;
         return {
-          result: secrets.map(({ secretId, creationDate, firstUsed, lastUsed }) => ({
-            id: secretId,
-            creationDate: timestampFromDate(new Date(creationDate)),
-            ...(firstUsed !== undefined && { firstUseDate: timestampFromDate(new Date(firstUsed)) }),
-            ...(lastUsed !== undefined && { lastUseDate: timestampFromDate(new Date(lastUsed)) }),
-          })),
+          result: secrets.map(toMachineSecret),
           failedChecks: BigInt(failedChecks.count),
           ...(failedChecks.last !== null && {
-            lastFailedCheckDate: timestampFromDate(new Date(failedChecks.last)),
+            lastFailedCheckDate: timestampOf(failedChecks.last),
           }),
         };
       }),
@@ -49,7 +44,7 @@ export function ownMachineUserService({
       implement(method.endTokens, async ({ userId }, { caller, context }) => {
         const { organizationId } = caller;
         const { sequence, changeDate } = await machineUsers.endTokens({ userId, organizationId }, context);
-        return { sequence, changeDate: timestampFromDate(new Date(changeDate)) };
+        return { sequence, changeDate: timestampOf(changeDate) };
       }),
     ],
   };

@@ -1,0 +1,89 @@
+import { MachineSecretService } from '#generated/keyturn/v1/machine_secret_pb.js';
+import type { MachineSecretReference, MachineSecrets } from '../../application/machine-secrets.ts';
+import type { ChangeDetails } from '../../application/machine-users.ts';
+import { KeyturnError } from '../../domain/errors.ts';
+import type { MachineSecretView } from '../../projections/machine-secrets.ts';
+import type { MachineUserView } from '../../projections/machine-users.ts';
+import { userIn } from '../management/user-in.ts';
+import { secondsOf, timeOf, timestampOf, toMachineSecret } from '../messages/machine-secret.ts';
+import { type Call, implement, type RpcService } from '../rpc/method.ts';
+
+export interface MachineSecretServiceDependencies {
+  readonly machineSecrets: MachineSecrets;
+  readonly directory: {
+    machineUserById(userId: string): MachineUserView | undefined;
+    machineSecret(userId: string, secretId: string): MachineSecretView | undefined;
+  };
+}
+
+const { method } = MachineSecretService;
+
+/** keyturn.v1.MachineSecretService: single secrets, where ZITADEL's users have one. */
+export function machineSecretService({
+  machineSecrets,
+  directory,
+}: MachineSecretServiceDependencies): RpcService {
+  return {
+    descriptor: MachineSecretService,
+    basePath: '/keyturn/v1',
+    scope: 'organization',
+    methods: [
+      implement(method.addMachineSecret, async (request, { caller, context }) => {
+        const { userId, expirationDate, overlap, allowedNetworks, maxUses } = request;
+        const { organizationId } = caller;
+        // Before the secret is hashed, and for the client id.
+        const { userName } = userIn(directory, userId, organizationId);
+        const added = await machineSecrets.add(
+          { userId, organizationId },
+          {
+            expiresAt: expirationDate && timeOf(expirationDate, 'AddMachineSecretRequest.ExpirationDate'),
+            overlap: overlap && secondsOf(overlap, 'AddMachineSecretRequest.Overlap'),
+            allowedNetworks: allowedNetworks.length === 0 ? undefined : allowedNetworks,
+            maxUses,
+          },
+          context,
+        );
+        return {
+          id: added.secretId,
+          clientId: userName,
+          clientSecret: added.clientSecret,
+          change: toChange(added.details),
+        };
+      }),
+
+      implement(method.getMachineSecret, async ({ userId, secretId }, { caller }) => {
+        userIn(directory, userId, caller.organizationId);
+        const secret = directory.machineSecret(userId, secretId);
+        if (secret === undefined) throw new KeyturnError('SECRET_NOT_FOUND');
+        return { secret: toMachineSecret(secret) };
+      }),
+
+      implement(method.changeMachineSecretExpiry, async ({ expirationDate, ...request }, call) => {
+        const expiresAt =
+          expirationDate && timeOf(expirationDate, 'ChangeMachineSecretExpiryRequest.ExpirationDate');
+        return toChange(await machineSecrets.changeExpiry(reference(request, call), expiresAt, call.context));
+      }),
+
+      implement(method.retireMachineSecret, async (request, call) =>
+        toChange(await machineSecrets.retire(reference(request, call), call.context)),
+      ),
+
+      implement(method.cancelMachineSecretRetirement, async (request, call) =>
+        toChange(await machineSecrets.cancelRetirement(reference(request, call), call.context)),
+      ),
+    ],
+  };
+}
+
+/** The secret of a user in the organization that the call acts in. */
+function reference(
+  { userId, secretId }: { readonly userId: string; readonly secretId: string },
+  { caller }: Call,
+): MachineSecretReference {
+  return { userId, secretId, organizationId: caller.organizationId };
+}
+
+/** keyturn.v1.MachineSecretChange */
+function toChange({ sequence, changeDate }: ChangeDetails) {
+  return { sequence, changeDate: timestampOf(changeDate) };
+}
