@@ -16,6 +16,7 @@ import { Members } from './application/members.ts';
 import { Organizations } from './application/organizations.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
 import { SecretPolicies } from './application/secret-policies.ts';
+import { SecretTimekeeper } from './application/secret-timekeeper.ts';
 import { AuditTrail } from './audit/audit-trail.ts';
 import { type AuthorizationServerConfig, createAuthorizationServer } from './authorization-server.ts';
 import { DataDirectory } from './data-directory.ts';
@@ -45,6 +46,8 @@ export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig,
   readonly bcryptCost: number;
   /** 32 bytes: the master key before a change, needed until all that is under it was put under the new one. */
   readonly previousMasterKey?: Uint8Array | undefined;
+  /** How many days before its expiry a secret is announced. Default: 30, 7 and 1. */
+  readonly secretAnnouncements?: readonly number[] | undefined;
   /** How many event streams a user may have open. Default: 10. */
   readonly eventStreamsPerUser?: number | undefined;
   /** In milliseconds: an event stream is silent no longer than this. Default: 15 seconds. */
@@ -60,6 +63,8 @@ export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig,
 /** In milliseconds: how long another node may take to set the instance up. */
 const setUpPatience = 10_000;
 const defaultStreamsPerUser = 10;
+/** In days. */
+const defaultSecretAnnouncements = [30, 7, 1];
 /** In milliseconds: proxies end connections that are silent for longer, many after 30 or 60 seconds. */
 const defaultHeartbeatInterval = 15_000;
 /** In milliseconds. */
@@ -196,6 +201,16 @@ async function start(
     onRelease,
   });
 
+  const timekeeper = new SecretTimekeeper({
+    machineSecrets,
+    directory,
+    clock,
+    announcedDays: config.secretAnnouncements ?? defaultSecretAnnouncements,
+    onFailure: (error) =>
+      logger.error({ err: error }, 'what time has done to secrets could not be stored, it is tried again'),
+  });
+  onRelease(() => timekeeper.close());
+
   let waitingFor: string | undefined = 'the event store';
   const server = createServer({
     services: {
@@ -270,6 +285,7 @@ async function start(
   await feed.start();
   dispatcher.start();
   await authorizationServer.start();
+  timekeeper.start();
   await onceReached(logger, () => checkpoints.start());
   waitingFor = undefined;
   return {

@@ -86,6 +86,20 @@ export class MachineSecrets {
     return this.#execute(user, { type: 'CancelSecretRetirement', secretId }, context);
   }
 
+  /**
+   * States what time alone has done to the user's secrets: each fact once.
+   *
+   * @param announcedDays how many days before its expiry a secret is announced
+   * @throws KeyturnError `USER_NOT_FOUND`
+   */
+  recordTimes(
+    user: MachineUserReference,
+    announcedDays: readonly number[],
+    context: CommandContext,
+  ): Promise<ChangeDetails> {
+    return this.#execute(user, { type: 'RecordSecretTimes', announcedDays }, context);
+  }
+
   async #execute(
     user: MachineUserReference,
     command: CommandOnSecret,

@@ -32,6 +32,7 @@ program
   .addOption(serveOptions.accessTokenLifetime)
   .addOption(serveOptions.idTokenLifetime)
   .addOption(serveOptions.signingAlgorithm)
+  .addOption(serveOptions.secretAnnouncements)
   .addOption(serveOptions.eventStreamsPerUser)
   .addOption(serveOptions.tlsCert)
   .addOption(serveOptions.tlsKey)

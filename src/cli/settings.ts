@@ -67,6 +67,13 @@ export const serveOptions = {
     .env('KEYTURN_SIGNING_ALGORITHM')
     .default('ES256' as const)
     .choices(signingAlgorithms),
+  secretAnnouncements: new Option(
+    '--secret-announcements <days>',
+    'how many days before its expiry a secret is announced by an event, separated by commas; empty: never',
+  )
+    .env('KEYTURN_SECRET_ANNOUNCEMENTS')
+    .default([30, 7, 1], '30,7,1')
+    .argParser(parseDays),
   eventStreamsPerUser: new Option(
     '--event-streams-per-user <number>',
     'how many event streams a user may have open',
@@ -154,6 +161,13 @@ function parseAddresses(text: string): string[] {
   const addresses = text.split(',').map((one) => one.trim());
   if (addresses.every((one) => ipaddr.isValid(one) || ipaddr.isValidCIDR(one))) return addresses;
   throw new InvalidArgumentError('It must be addresses and CIDR ranges, separated by commas.');
+}
+
+function parseDays(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  const days = parts.filter((part) => part !== '').map(Number);
+  if (days.length <= 10 && days.every((one) => Number.isInteger(one) && one >= 1 && one <= 3650)) return days;
+  throw new InvalidArgumentError('It must be up to 10 whole numbers from 1 to 3650, separated by commas.');
 }
 
 /** An issuer has no query and no fragment (RFC 8414 section 2); a slash at its end would make two spellings of it. */

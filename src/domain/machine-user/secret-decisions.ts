@@ -257,7 +257,7 @@ function recordTimes(
     const { secretId, expiresAt } = secret;
     return { type: 'MachineSecretExpiring', data: { secretId, expiresAt, daysBefore } } as const;
   });
-  return [...expiring, ...tokensEndedIf(policy.endTokens && ended.length > 0), ...ended];
+  return [...tokensEndedIf(policy.endTokens && ended.length > 0), ...ended, ...expiring];
 }
 
 function endedByTime(secret: MachineSecret): MachineUserEvent {
