@@ -8,6 +8,7 @@ import { demo } from './demo.ts';
 import { addEventsCommands } from './events-commands.ts';
 import { addKeysCommands } from './keys.ts';
 import { addMoveCommands } from './move-commands.ts';
+import { addRotationCommands } from './rotation-commands.ts';
 import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
@@ -57,5 +58,6 @@ addAuditCommands(program);
 addEventsCommands(program);
 addKeysCommands(program);
 addMoveCommands(program);
+addRotationCommands(program);
 
 await program.parseAsync();

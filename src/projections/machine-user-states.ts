@@ -26,6 +26,10 @@ export interface SecretUse {
   readonly creationDate: string;
   /** RFC 3339, to the hour; null for a secret that was never used. */
   readonly lastUsed: string | null;
+  /** The same, of its use after it was replaced. */
+  readonly lastLateUse: string | null;
+  /** RFC 3339; null for one that was not replaced. */
+  readonly retiresAt: string | null;
 }
 
 const columns = `
@@ -48,8 +52,9 @@ export function machineUserStateQueries(db: DatabaseSync) {
 
   const uses = db.prepare(
     `SELECT user_id AS userId, user_name AS userName, organization_id AS organizationId, secret_id AS secretId,
-            s.creation_date AS creationDate, last_used AS lastUsed
-       FROM machine_secrets s JOIN machine_users u USING (user_id) WHERE ${secretIsLive}`,
+            s.creation_date AS creationDate, last_used AS lastUsed, last_late_use AS lastLateUse, retires_at AS retiresAt
+       FROM machine_secrets s JOIN machine_users u USING (user_id) WHERE ${secretIsLive}
+      ORDER BY user_name, s.creation_date`,
   );
 
   return {

@@ -102,11 +102,11 @@ export class ReadModel {
   }
 
   /** An empty read model that nobody else sees, and that is gone when it is closed. What memory cannot hold is on the disk. */
-  static temporary(): ReadModel {
+  static temporary(clock?: () => Date): ReadModel {
     const db = new DatabaseSync('');
     db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;');
     makeTables(db);
-    return new ReadModel(db);
+    return new ReadModel(db, clock);
   }
 
   /**

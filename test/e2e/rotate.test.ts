@@ -1,0 +1,99 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Deployment } from '../support/deployment.ts';
+import { eventually } from '../support/eventually.ts';
+import { runKeyturn, startKeyturn } from '../support/keyturn-process.ts';
+import {
+  addRobot,
+  adminToken,
+  managementClient,
+  requestToken,
+  runningService,
+} from '../support/running-service.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** A program that keeps what comes by standard input, whole or not at all. */
+const keep = (file: string) => [
+  process.execPath,
+  '-e',
+  `const fs = require('node:fs');
+   fs.writeFileSync(process.argv[1] + '.new', fs.readFileSync(0));
+   fs.renameSync(process.argv[1] + '.new', process.argv[1])`,
+  file,
+];
+const end = (status: number) => [process.execPath, '-e', `process.exit(${status})`];
+
+async function rotating() {
+  const running = await runningService();
+  const management = managementClient(running.url, await adminToken(running));
+  const robot = await addRobot(management);
+  const folder = temporaryFolder();
+  const credentials = running.service.adminCredentialsFile;
+  const args = (...more: string[]) => [
+    ...['rotate', '--credentials', credentials, '--url', running.url, '--user', robot.userId],
+    ...more,
+  ];
+  const signIn = async (secret = robot.clientSecret) =>
+    (await requestToken(running.url, robot.clientId, secret, 'openid')).status;
+  const liveSecrets = async () => {
+    const token = await adminToken(running);
+    const response = await fetch(`${running.url}/keyturn/v1/users/${robot.userId}/secrets`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    return ((await response.json()) as { result: { id: string }[] }).result.map(({ id }) => id);
+  };
+  return { running, robot, folder, args, signIn, liveSecrets, file: join(folder, 'secret') };
+}
+
+describe('keyturn rotate', () => {
+  it('rotates under a rolling deployment without a failed sign-in', async () => {
+    const { running, robot, folder, args, signIn, file } = await rotating();
+    const deployment = new Deployment(running.url, robot.clientId, robot.clientSecret);
+    onTestFinished(() => deployment.stop());
+    const rotation = runKeyturn(args('--', ...keep(file)), folder);
+    await eventually(() => expect(existsSync(file)).toBe(true));
+    const secret = readFileSync(file, 'utf8');
+    await deployment.rollOut(secret);
+    const { status, stdout, stderr } = await rotation;
+    await deployment.someSignIns();
+    await deployment.stop();
+    expect([status, stdout, deployment.failures]).toEqual([0, '', []]);
+    expect([await signIn(), await signIn(secret)]).toEqual([401, 200]);
+    expect(stderr).not.toContain(secret);
+  });
+
+  it('writes the secret to a file that only its owner can read', async () => {
+    const { folder, args, signIn, file } = await rotating();
+    writeFileSync(file, 'old');
+    const rotation = runKeyturn(args('--file', file, '--', ...end(0)), folder);
+    await eventually(() => expect(readFileSync(file, 'utf8')).not.toBe('old'));
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(await signIn(readFileSync(file, 'utf8'))).toBe(200);
+    expect((await rotation).status).toBe(0);
+    expect(await signIn()).toBe(401);
+  });
+
+  it.each([
+    ['fails', end(3), 'ended with 3'],
+    ['cannot be run', ['/nowhere/at/all'], 'cannot be run'],
+    ['succeeds, but nobody uses the secret', end(0), 'not used within 1 seconds'],
+  ])('leaves all as it was when the command %s', async (_, command, reason) => {
+    const { robot, folder, args, signIn, liveSecrets, file } = await rotating();
+    writeFileSync(file, 'old');
+    const ended = await runKeyturn(args('--file', file, '--wait', '1', '--', ...command), folder);
+    expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining(reason)]);
+    expect(readFileSync(file, 'utf8')).toBe('old');
+    expect([await signIn(), await liveSecrets()]).toEqual([200, [robot.clientSecret.slice(4, 20)]]);
+  });
+
+  it('leaves all as it was when it is interrupted', async () => {
+    const { robot, folder, args, signIn, liveSecrets, file } = await rotating();
+    const rotation = startKeyturn(args('--', ...keep(file)), folder);
+    const ended = new Promise((resolve) => rotation.once('close', resolve));
+    await eventually(() => expect(existsSync(file)).toBe(true));
+    rotation.kill('SIGTERM');
+    expect(await ended).toBe(1);
+    expect([await signIn(), await liveSecrets()]).toEqual([200, [robot.clientSecret.slice(4, 20)]]);
+  });
+});
