@@ -220,7 +220,7 @@ async function start(
       machineKeys: new MachineKeys(commands),
       members: new Members(commands),
       organizations: new Organizations(commands, directory),
-      eventLog: new EventLog(eventStore, directory),
+      eventLog: new EventLog(eventStore),
       directory,
       progress: () => projector.progress,
       instanceDomain: () => new URL(issuer).hostname,

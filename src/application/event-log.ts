@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { idOfStream } from '../domain/aggregates.ts';
 import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { EventOwners } from './event-owners.ts';
 
 export interface EventLogQuery {
   readonly ascending: boolean;
@@ -34,22 +35,17 @@ export interface LoggedEvent {
   readonly editorId: string | undefined;
 }
 
-export interface OwnerDirectory {
-  /** Also of a removed user. */
-  organizationOfMachineUser(userId: string): string | undefined;
-}
-
 /** How many events are looked at before other work gets its turn. */
 const eventsPerTurn = 1000;
 
 /** Searches the log itself: what is found is complete, but what is rare takes as long as the log is. */
 export class EventLog {
   readonly #eventStore: EventStore;
-  readonly #owners: OwnerDirectory;
+  readonly #owners: EventOwners;
 
-  constructor(eventStore: EventStore, owners: OwnerDirectory) {
+  constructor(eventStore: EventStore) {
     this.#eventStore = eventStore;
-    this.#owners = owners;
+    this.#owners = new EventOwners(eventStore);
   }
 
   async search(query: EventLogQuery, signal: AbortSignal): Promise<LoggedEvent[]> {
@@ -58,9 +54,11 @@ export class EventLog {
     for await (const recorded of this.#candidates(query)) {
       if (++looked % eventsPerTurn === 0) await nextTurn();
       signal.throwIfAborted();
-      const event = this.#toLoggedEvent(recorded);
+      const event = toLoggedEvent(recorded);
       if (!matches(event, query)) continue;
-      found.push(event);
+      const organizationId = await this.#owners.organizationOf(recorded);
+      if (!isOrAny(query.organizationId, organizationId)) continue;
+      found.push({ ...event, organizationId });
       if (found.length === query.limit) break;
     }
     return found;
@@ -73,37 +71,30 @@ export class EventLog {
     const streamPrefixes = categories.map((category) => `${category}-`);
     return this.#eventStore.readAll({ direction, filter: { streamPrefixes } });
   }
-
-  #toLoggedEvent(recorded: RecordedEvent): LoggedEvent {
-    const { stream, revision } = recorded;
-    const event = readStoredEvent(recorded);
-    const aggregateId = idOfStream(stream);
-    const category = stream.slice(0, stream.length - aggregateId.length - 1);
-    return {
-      event,
-      category,
-      aggregateId,
-      organizationId: this.#ownerOf(category, aggregateId),
-      sequence: revision + 1n,
-      occurredAt: event.occurredAt,
-      editorId: event.editor?.userId,
-    };
-  }
-
-  #ownerOf(category: string, aggregateId: string): string | undefined {
-    if (category === 'organization') return aggregateId;
-    return category === 'machineUser' ? this.#owners.organizationOfMachineUser(aggregateId) : undefined;
-  }
 }
 
-function matches(event: LoggedEvent, query: EventLogQuery): boolean {
+function toLoggedEvent(recorded: RecordedEvent): Omit<LoggedEvent, 'organizationId'> {
+  const { stream, revision } = recorded;
+  const event = readStoredEvent(recorded);
+  const aggregateId = idOfStream(stream);
+  return {
+    event,
+    category: stream.slice(0, stream.length - aggregateId.length - 1),
+    aggregateId,
+    sequence: revision + 1n,
+    occurredAt: event.occurredAt,
+    editorId: event.editor?.userId,
+  };
+}
+
+/** Without the organization, which takes longer to find. */
+function matches(event: Omit<LoggedEvent, 'organizationId'>, query: EventLogQuery): boolean {
   const occurredAt = Date.parse(event.occurredAt);
   return (
     (query.types.length === 0 || query.types.includes(event.event.type)) &&
     (query.categories.length === 0 || query.categories.includes(event.category)) &&
     isOrAny(query.aggregateId, event.aggregateId) &&
     isOrAny(query.editorId, event.editorId) &&
-    isOrAny(query.organizationId, event.organizationId) &&
     (query.afterSequence === undefined || event.sequence > query.afterSequence) &&
     (query.since === undefined || occurredAt >= query.since.getTime()) &&
     (query.until === undefined || occurredAt <= query.until.getTime())

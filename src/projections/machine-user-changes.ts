@@ -68,9 +68,6 @@ export function machineUserChangeQueries(db: DatabaseSync) {
   const ownerOf = (userId: string) => organizationOf.get(userId)?.['organization_id'] as string | undefined;
 
   return {
-    /** Also of a removed user. */
-    organizationOfMachineUser: ownerOf,
-
     /** Also those of a removed user. None for a user of another organization. */
     machineUserChanges(query: MachineUserChangesQuery): MachineUserChange[] {
       const { userId, organizationId, after, ascending, limit } = query;

@@ -1,6 +1,6 @@
+import { EventOwners, userOf } from '../application/event-owners.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { type CloudEvent, toCloudEvent } from './cloud-event.ts';
-import { EventOwners, userOf } from './event-owners.ts';
 import type { PublishedEventType } from './published-events.ts';
 
 /** An event of the log with what subscribers filter and order by. */

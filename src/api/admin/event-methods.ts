@@ -26,13 +26,17 @@ export interface EventMethodDependencies {
 const { method } = AdminService;
 
 /** What ZITADEL calls each category of streams; those with `keyturn.` are our own. */
-const aggregateTypes: Readonly<Record<string, string>> = {
+export const aggregateTypes: Readonly<Record<string, string>> = {
   machineUser: 'user',
+  machineSecretUse: 'keyturn.machine_secret_use',
   organization: 'org',
   instance: 'instance',
   userName: 'keyturn.user_name',
   accessToken: 'keyturn.access_token',
   clientAssertion: 'keyturn.client_assertion',
+  checkpointKey: 'keyturn.checkpoint_key',
+  webhook: 'keyturn.webhook',
+  node: 'keyturn.node',
   subscription: 'keyturn.subscription',
   parkedEvents: 'keyturn.parked_events',
 };
