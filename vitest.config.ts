@@ -7,8 +7,8 @@ export default defineConfig({
     // Many tests wait, for processes, timers and other nodes: more than one for each core keeps the cores busy.
     maxWorkers: 4,
     // Tests start servers and processes of their own: wide enough that a busy machine does not fail them.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     expect: { poll: { timeout: 20_000 } },
   },
 });
