@@ -320,6 +320,17 @@ describe('a subscription', () => {
     expect(server.calls.filter((call) => call === 'Subscribe')).toHaveLength(1);
   });
 
+  it('gives the events that come after a checkpoint which ran ahead of them', async () => {
+    const server = await startServer();
+    server.skipsAhead = true;
+    const store = open(server.port);
+    await store.append('a-1', newEvents(40), 'any');
+    await store.append('b-1', [newEvent('1'), newEvent('2')], 'any');
+    await store.append('a-1', newEvents(40), 'any');
+    const following = follow(store, { filter: { streamPrefixes: ['b-'] } });
+    expect(await following.until(2)).toEqual(['1', '2']);
+  });
+
   it('makes the store wait for a slow reader, and loses nothing', async () => {
     const server = await startServer();
     const store = open(server.port);
@@ -355,6 +366,23 @@ describe('a subscription', () => {
     await expect(Array.fromAsync(store.readAll({ after: position - 1n }))).rejects.toThrow(
       EventStoreUnusableError,
     );
+  });
+});
+
+describe('an event that is said to be JSON and is not', () => {
+  it.each(['data', 'metadata'] as const)('is named, and not left out: its %s', async (part) => {
+    const server = await startServer();
+    const store = open(server.port);
+    await store.append('a-1', newEvents(2), 'no_stream');
+    Object.assign(server.log.stream('a-1')[1] ?? {}, { [part]: Buffer.from('\0\0\0') });
+    const read = [store.readAll(), store.readStream('a-1'), store.subscribe()];
+    for (const events of read) {
+      await expect(Array.fromAsync<unknown>(events)).rejects.toMatchObject({
+        code: 'UNREADABLE_EVENT',
+        stream: 'a-1',
+        revision: 1n,
+      });
+    }
   });
 });
 

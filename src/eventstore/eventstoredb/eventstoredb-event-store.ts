@@ -13,6 +13,7 @@ import type {
 import { serializeNewEvents } from '../new-events.ts';
 import { StoreConnection } from './connection.ts';
 import { type ConnectionSettings, describeStore, readConnectionString } from './connection-string.ts';
+import { PassingFault } from './faults.ts';
 import { follow } from './subscription.ts';
 
 export interface EventStoreDbOptions {
@@ -76,7 +77,9 @@ class EventStoreDbEventStore implements EventStore {
       const { revision, position } = await client.append(stream, serialized, expectedRevision);
       if (position !== undefined) return { revision, position };
       const [last] = await client.readStream(stream, { from: revision, direction: 'forwards', count: 1 });
-      return { revision, position: last?.position ?? 0n };
+      // Any other position would let a caller read before its own write. The repetition lands once.
+      if (last === undefined) throw new PassingFault(`the event store does not show an append to ${stream}`);
+      return { revision, position: last.position };
     }, this.#giveUpAfter);
     this.#appends.add(append);
     try {

@@ -1,5 +1,6 @@
 import shared from '@eventstore/db-client/generated/shared_pb.js';
 import streams from '@eventstore/db-client/generated/streams_pb.js';
+import { UnreadableEventError } from '../errors.ts';
 import type { Direction, EventFilter, ExpectedRevision, JsonObject, RecordedEvent } from '../event-store.ts';
 import type { SerializedEvent } from '../new-events.ts';
 
@@ -76,25 +77,33 @@ export function subscribeRequest(after: bigint | undefined, filter: EventFilter 
 /**
  * The event in an answer, or undefined where it is not one of ours: an event of the store itself, or one that is not
  * a JSON object.
+ *
+ * @throws UnreadableEventError the event is said to be JSON, and its data or metadata is not
  */
 export function recordedEvent(response: ReadResponse): RecordedEvent | undefined {
   const event = response.getEvent()?.getEvent();
   if (event === undefined) return undefined;
-  const metadata = event.getMetadataMap();
-  const type = metadata.get('type') ?? '';
-  const data = jsonObject(event.getData_asU8());
-  const customMetadata = event.getCustomMetadata_asU8();
-  if (type.startsWith('$') || data === undefined) return undefined;
-  return {
+  const header = event.getMetadataMap();
+  const type = header.get('type') ?? '';
+  if (type.startsWith('$') || header.get('content-type') !== 'application/json') return undefined;
+  const place = {
     stream: Buffer.from(event.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString('utf8'),
     revision: BigInt(event.getStreamRevision()),
     position: BigInt(event.getCommitPosition()),
+  };
+  const data = parseJson(event.getData_asU8(), place);
+  if (!isJsonObject(data)) return undefined;
+  const customMetadata = event.getCustomMetadata_asU8();
+  const metadata = customMetadata.length === 0 ? {} : parseJson(customMetadata, place);
+  if (!isJsonObject(metadata)) return undefined;
+  return {
+    ...place,
     id: event.getId()?.getString() ?? '',
     type,
     data,
-    metadata: customMetadata.length === 0 ? {} : (jsonObject(customMetadata) ?? {}),
+    metadata,
     // In ticks of 100 nanoseconds.
-    recordedAt: new Date(Number(BigInt(metadata.get('created') ?? '0') / 10_000n)),
+    recordedAt: new Date(Number(BigInt(header.get('created') ?? '0') / 10_000n)),
   };
 }
 
@@ -152,13 +161,16 @@ function streamIdentifier(stream: string) {
   return new shared.StreamIdentifier().setStreamName(Buffer.from(stream));
 }
 
-function jsonObject(bytes: Uint8Array): JsonObject | undefined {
+type Place = ConstructorParameters<typeof UnreadableEventError>[0];
+
+function parseJson(bytes: Uint8Array, place: Place): unknown {
   try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as JsonObject)
-      : undefined;
-  } catch {
-    return undefined;
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    throw new UnreadableEventError(place, { cause: error });
   }
+}
+
+function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -145,7 +145,7 @@ class Session {
     const arrived = await this.#call.take(silenceLimit, signal);
     if (arrived.length > 0 || signal.aborted) return arrived;
     const head = await this.#lease.client.headPosition(filter);
-    if (head <= this.#progress.position) return [];
+    if (head <= this.#progress.eventPosition) return [];
     const late = await this.#call.take(silenceLimit, signal);
     if (late.length > 0 || signal.aborted) return late;
     throw new PassingFault(`the event store holds an event at position ${head} and does not send it`);
@@ -155,6 +155,8 @@ class Session {
 /** What has arrived and was not given yet, and how far the log has been read. */
 class Progress {
   readonly #head: bigint;
+  /** Of the last event that arrived, ours or not. */
+  #eventPosition: bigint;
   #position: bigint;
   #givenPosition: bigint;
   #events: RecordedEvent[] = [];
@@ -164,13 +166,14 @@ class Progress {
   /** @param head Of the log before the subscription began: whoever has passed it has caught up. */
   constructor(after: bigint, head: bigint) {
     this.#head = head;
+    this.#eventPosition = after;
     this.#position = after;
     this.#givenPosition = after;
     this.#isLive = after >= head;
   }
 
-  get position(): bigint {
-    return this.#position;
+  get eventPosition(): bigint {
+    return this.#eventPosition;
   }
 
   get hasEvents(): boolean {
@@ -185,15 +188,25 @@ class Progress {
 
   add(response: ReadResponse): void {
     const position = positionOf(response);
-    // Forward only: a store may send an old checkpoint again.
-    if (position !== undefined && position > this.#position) {
-      const event = recordedEvent(response);
-      if (event !== undefined) this.#events.push(event);
-      this.#position = position;
-    }
-    if (response.hasCaughtUp() || this.#position >= this.#head) this.#isLive = true;
+    if (response.hasEvent()) this.#addEvent(response, position);
+    // Of no use before it has caught up: a server may then send one at the log's end, and events before that after it.
+    else if (this.#isLive && position !== undefined) this.#advance(position);
+    if (response.hasCaughtUp() || this.#eventPosition >= this.#head) this.#isLive = true;
     // Nothing up to the head is still to come, though the filter may have left out its last events.
-    if (this.#isLive && this.#position < this.#head) this.#position = this.#head;
+    if (this.#isLive) this.#advance(this.#head);
+  }
+
+  #addEvent(response: ReadResponse, position: bigint | undefined): void {
+    if (position === undefined || position <= this.#eventPosition) return;
+    const event = recordedEvent(response);
+    if (event !== undefined) this.#events.push(event);
+    this.#eventPosition = position;
+    this.#advance(position);
+  }
+
+  /** Forward only: a store may send an old checkpoint again. */
+  #advance(position: bigint): void {
+    if (position > this.#position) this.#position = position;
   }
 
   take(): SubscriptionBatch {

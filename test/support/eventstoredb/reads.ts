@@ -39,12 +39,12 @@ export function* readPage(log: StoreLog, options: ReadOptions): Generator<ReadRe
 export async function* subscribe(
   log: StoreLog,
   options: ReadOptions,
-  isMute: () => boolean,
+  { isMute, skipsAhead }: { readonly isMute: () => boolean; readonly skipsAhead: boolean },
 ): AsyncGenerator<ReadResponse> {
   requireUuidOption(options);
   const filter = filterOf(options);
   let next = firstAfter(log, options);
-  let sent = next === 0 ? undefined : log.events[next - 1]?.position;
+  let sent = log.events[next - 1]?.position;
   yield new streams.ReadResp().setConfirmation(
     new streams.ReadResp.SubscriptionConfirmation().setSubscriptionId(crypto.randomUUID()),
   );
@@ -58,7 +58,7 @@ export async function* subscribe(
       }
       if (page.length === window) {
         sent = page.at(-1)?.position;
-        yield checkpoint(sent);
+        yield checkpoint(skipsAhead ? positionAfter(page.filter(filter), log) : sent);
       }
     }
     // As the real one does: the checkpoint is of the last that was sent, not of the last that was read.
@@ -67,6 +67,10 @@ export async function* subscribe(
     do await log.grown;
     while (isMute());
   }
+}
+
+function positionAfter(kept: readonly StoredEvent[], log: StoreLog): bigint | undefined {
+  return (kept.at(-1) ?? log.events.at(-1))?.position;
 }
 
 function streamEvents(log: StoreLog, options: ReadOptions): StoredEvent[] | undefined {

@@ -62,6 +62,8 @@ export class EventStoreDbServer {
   beforeRead: () => Promise<void> = async () => {};
   /** Subscriptions send nothing more, and do not end. */
   isMute = false;
+  /** As servers before 24.10.5: a page that the filter leaves empty is answered with a checkpoint at the log's end. */
+  skipsAhead = false;
   /** Names of the methods that were called, in order. */
   readonly calls: string[] = [];
   /** How many answers to reads and subscriptions were handed to the transport. */
@@ -122,7 +124,7 @@ export class EventStoreDbServer {
       this.#requireLeader(call.metadata);
       await this.beforeRead();
       const responses = options.hasSubscription()
-        ? subscribe(this.log, options, () => this.isMute)
+        ? subscribe(this.log, options, { isMute: () => this.isMute, skipsAhead: this.skipsAhead })
         : readPage(this.log, options);
       for await (const response of responses) {
         if (call.cancelled || call.destroyed) return;
