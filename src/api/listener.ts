@@ -111,9 +111,10 @@ function limitSessions(
     session.once('close', () => sessions.delete(session));
     session.setTimeout(idleTimeout, () => session.close());
   });
-  server.on('stream', (stream) => {
+  server.on('stream', (stream, _headers, flags) => {
     const late = setTimeout(() => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM), requestTimeout);
     const arrived = () => clearTimeout(late);
+    if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) arrived();
     stream.once('end', arrived).once('close', arrived);
     stream.once('finish', () => {
       // Where nobody wanted all of the body, the stream would stay open for the rest (RFC 9113 section 8.1).

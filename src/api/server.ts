@@ -183,7 +183,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       isReady,
       position: position.current,
       maxMessageBytes: limits.bodyBytes,
-      maxDeadline: limits.handling,
+      timeLimit: limits.handling,
     });
     serving.register(openapiRoutes, { services: served, issuer: oauth.issuer, version });
   });

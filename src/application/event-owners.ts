@@ -45,12 +45,14 @@ export class EventOwners {
 function ownedStreamOf({ stream, data }: RecordedEvent): string | undefined {
   const isOwned = ['machineUser-', 'webhook-', 'secretPolicy-'].some((prefix) => stream.startsWith(prefix));
   if (isOwned) return stream;
-  return stream.startsWith('accessToken-') ? `machineUser-${data['userId']}` : undefined;
+  if (stream.startsWith('machineSecretUse-')) return `machineUser-${idOfStream(stream)}`;
+  const isOfUser = stream.startsWith('accessToken-') || stream.startsWith('clientAssertion-');
+  return isOfUser ? `machineUser-${data['userId']}` : undefined;
 }
 
 /** The user that an event is about; undefined for one that is about none. */
 export function userOf({ stream, data }: RecordedEvent): string | undefined {
-  if (stream.startsWith('machineUser-')) return idOfStream(stream);
+  if (stream.startsWith('machineUser-') || stream.startsWith('machineSecretUse-')) return idOfStream(stream);
   // What a webhook holds is whom it wants to hear of.
   if (stream.startsWith('webhook-')) return undefined;
   return typeof data['userId'] === 'string' ? data['userId'] : undefined;

@@ -129,16 +129,20 @@ export class MachineUsers {
     userName: string,
     context: CommandContext,
   ): Promise<ChangeDetails> {
-    const { outcome, oldName } = await retryOnConflict(async () => {
+    const { outcome, oldName, oldRevision } = await retryOnConflict(async () => {
       const { state, revision } = await this.#commands.load(machineUser, userId);
       // Refused before the name is claimed, so that nothing has to be taken back.
-      machineUser.decider.decide(command, state, this.#commands.now().toISOString());
-      await this.#userNames.claim(userName, userId, context);
+      const decided = machineUser.decider.decide(command, state, this.#commands.now().toISOString());
+      const oldName = requireExisting(state).userName;
+      const oldRevision = await this.#userNames.revisionOf(oldName);
+      if (decided.some(({ type }) => type === 'MachineUserNameChanged')) {
+        await this.#userNames.claim(userName, userId, context);
+      }
       const outcome = await this.#commands.execute(machineUser, userId, command, context, revision);
-      return { outcome, oldName: requireExisting(state).userName };
+      return { outcome, oldName, oldRevision };
     });
     if (normalizeUserName(oldName) !== normalizeUserName(userName)) {
-      await this.#userNames.release(oldName, userId, context);
+      await this.#userNames.releaseAt(oldRevision, oldName, userId, context);
     }
     return detailsOfChange(outcome);
   }

@@ -2,6 +2,7 @@ import { machineUser, userName as userNameAggregate } from '../domain/aggregates
 import { KeyturnError } from '../domain/errors.ts';
 import { exists } from '../domain/machine-user/state.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
+import { WrongExpectedRevisionError } from '../eventstore/errors.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 
 /**
@@ -39,10 +40,36 @@ export class UserNames {
     await this.#commands.execute(userNameAggregate, name, { type: 'ClaimUserName', userId }, context);
   }
 
+  /** Where the name's stream stands: what {@link releaseAt} takes. */
+  async revisionOf(userName: string): Promise<bigint | 'no_stream'> {
+    return (await this.#commands.load(userNameAggregate, normalizeUserName(userName))).revision;
+  }
+
   /** Makes the name free, if `userId` holds it. */
   async release(userName: string, userId: string, context: CommandContext): Promise<void> {
     const name = normalizeUserName(userName);
     await this.#commands.execute(userNameAggregate, name, { type: 'ReleaseUserName', userId }, context);
+  }
+
+  /**
+   * Makes the name free, if `userId` holds it and has not claimed it again since `revision`.
+   *
+   * The caller must have read the revision before it stored that the user has another name: who renames the user back
+   * claims later than that.
+   */
+  async releaseAt(
+    revision: bigint | 'no_stream',
+    userName: string,
+    userId: string,
+    context: CommandContext,
+  ): Promise<void> {
+    const name = normalizeUserName(userName);
+    const release = { type: 'ReleaseUserName', userId } as const;
+    try {
+      await this.#commands.execute(userNameAggregate, name, release, context, revision);
+    } catch (error) {
+      if (!(error instanceof WrongExpectedRevisionError)) throw error;
+    }
   }
 
   async #isUsed(name: string, userId: string): Promise<boolean> {

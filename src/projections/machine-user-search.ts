@@ -7,7 +7,6 @@ import {
   always,
   anyOf,
   type Condition,
-  defineFoldCase,
   foldCase,
   isIn,
   never,
@@ -47,7 +46,6 @@ export interface MachineUserSearch extends PageOptions {
 }
 
 export function machineUserSearch(db: DatabaseSync) {
-  defineFoldCase(db);
   const search = pagedSearch(db, { table: 'machine_users', key: ['user_id'], columns: machineUserColumns });
 
   return {
@@ -91,11 +89,11 @@ function conditionOf(query: MachineUserQuery): Condition {
   }
 }
 
-/** User names have a column for comparisons that ignore case, with an index. */
+/** Names have columns for comparisons that ignore case; that of user names has an index. */
 function textConditionOf(query: MachineUserQuery & { kind: 'text' }): Condition {
   const { field, value, method, ignoreCase } = query;
   if (!ignoreCase) return textCondition(field === 'userName' ? 'user_name' : 'name', value, method);
   return field === 'userName'
     ? textCondition('login_name', normalizeUserName(value), method)
-    : textCondition('fold_case(name)', foldCase(value), method);
+    : textCondition('folded_name', foldCase(value), method);
 }

@@ -3,6 +3,7 @@ import type { KeyturnEvent } from '../domain/event-catalogue.ts';
 import type { AccessTokenType } from '../domain/machine-user/events.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { Projected, Projection } from './projection.ts';
+import { foldCase } from './text-condition.ts';
 import { secretIsLive } from './time-conditions.ts';
 
 export interface MachineUserView {
@@ -38,6 +39,7 @@ export const machineUsersProjection: Projection = {
       user_name         TEXT NOT NULL,
       login_name        TEXT NOT NULL, -- the user name, normalized
       name              TEXT NOT NULL,
+      folded_name       TEXT NOT NULL, -- the name, as it is compared where case does not matter
       description       TEXT NOT NULL,
       access_token_type TEXT NOT NULL,
       state             TEXT NOT NULL,
@@ -56,7 +58,7 @@ export const machineUsersProjection: Projection = {
 
   handlers(db) {
     const insertUser = db.prepare(
-      `INSERT INTO machine_users VALUES (:userId, :organizationId, :userName, :loginName, :name, :description,
+      `INSERT INTO machine_users VALUES (:userId, :organizationId, :userName, :loginName, :name, :foldedName, :description,
         :accessTokenType, 'active', 0, :sequence, :date, :date, 0, NULL)`,
     );
     const touch = db.prepare('UPDATE machine_users SET sequence = ?, change_date = ? WHERE user_id = ?');
@@ -65,7 +67,7 @@ export const machineUsersProjection: Projection = {
       'UPDATE machine_users SET user_name = ?, login_name = ? WHERE user_id = ?',
     );
     const setProfile = db.prepare(
-      `UPDATE machine_users SET name = coalesce(?, name), description = coalesce(?, description),
+      `UPDATE machine_users SET name = coalesce(?, name), folded_name = coalesce(?, folded_name), description = coalesce(?, description),
         access_token_type = coalesce(?, access_token_type) WHERE user_id = ?`,
     );
     const endTokens = db.prepare('UPDATE machine_users SET token_epoch = ? WHERE user_id = ?');
@@ -96,13 +98,15 @@ export const machineUsersProjection: Projection = {
           ...event.data,
           userId: event.aggregateId,
           loginName: normalizeUserName(event.data.userName),
+          foldedName: foldCase(event.data.name),
           sequence: event.streamVersion,
           date: event.occurredAt,
         });
       },
       MachineUserChanged(event) {
         const { name = null, description = null, accessTokenType = null } = event.data;
-        setProfile.run(name, description, accessTokenType, event.aggregateId);
+        const foldedName = name === null ? null : foldCase(name);
+        setProfile.run(name, foldedName, description, accessTokenType, event.aggregateId);
         touched(event);
       },
       MachineUserNameChanged(event) {

@@ -18,7 +18,7 @@ import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 7;
+const readModelVersion = 8;
 
 const projections = [
   machineUsersProjection,

@@ -4,8 +4,9 @@ import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import fastify from 'fastify';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { withDeadline } from '../../src/api/deadline.ts';
 import { createListener } from '../../src/api/listener.ts';
-import { withDeadline } from '../../src/api/rest/request-deadline.ts';
+import { requestGone } from '../../src/api/rest/request-gone.ts';
 
 /** A server that never answers, with little patience. */
 async function impatient() {
@@ -58,7 +59,7 @@ test('work that takes too long is not waited for, and told to stop', async () =>
   onTestFinished(() => app.close());
   let signal: AbortSignal | undefined;
   app.get('/', (_request, reply) =>
-    withDeadline(reply, 100, (given) => {
+    withDeadline(100, requestGone(reply), (given) => {
       signal = given;
       return new Promise<never>(() => {});
     }).catch((error: Error) => error.message),
@@ -66,4 +67,20 @@ test('work that takes too long is not waited for, and told to stop', async () =>
   const url = await app.listen({ port: 0, host: '127.0.0.1' });
   expect(await (await fetch(url)).text()).toBe('the request took too long');
   expect(signal?.aborted).toBe(true);
+});
+
+test('an answer over HTTP/2 may take longer than its request may take to arrive', async () => {
+  const server = createListener(
+    (_request, response) => {
+      response.writeHead(200);
+      setTimeout(() => response.end('late'), 500);
+    },
+    { requestTimeout: 200, idleTimeout: 5000, maxConcurrentStreams: 10 },
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  expect(await text(session.request({ ':path': '/' }))).toBe('late');
+  session.close();
 });

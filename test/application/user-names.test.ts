@@ -87,3 +87,26 @@ test('the name of a removed user becomes free, also when its release was lost', 
   clock.advance(claimGrace + 1);
   await machineUsers.add(robot, context);
 });
+
+test('a user that is renamed back before the renaming has let go of its old name keeps it', async () => {
+  const store = emptyStore();
+  const first = node(store);
+  const { userId } = await first.machineUsers.add({ ...robot, userName: 'a' }, context);
+  const user = { userId, organizationId };
+  let renamedBack = false;
+  const slow = node(
+    withAppend(store, async (append, stream, ...rest) => {
+      const result = await append(stream, ...rest);
+      // The renaming to b is stored; the user is renamed back before the name a is released.
+      if (stream === `machineUser-${userId}` && !renamedBack) {
+        renamedBack = true;
+        await node(store).machineUsers.changeUserName(user, 'a', context);
+      }
+      return result;
+    }),
+  );
+  await slow.machineUsers.changeUserName(user, 'b', context);
+  await expect(node(store).machineUsers.add({ ...robot, userName: 'a' }, context)).rejects.toMatchObject(
+    taken,
+  );
+});

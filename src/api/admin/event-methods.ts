@@ -28,9 +28,10 @@ const { method } = AdminService;
 /** What ZITADEL calls each category of streams; those with `keyturn.` are our own. */
 export const aggregateTypes: Readonly<Record<string, string>> = {
   machineUser: 'user',
-  machineSecretUse: 'keyturn.machine_secret_use',
   organization: 'org',
   instance: 'instance',
+  machineSecretUse: 'keyturn.machine_secret_use',
+  secretPolicy: 'keyturn.secret_policy',
   userName: 'keyturn.user_name',
   accessToken: 'keyturn.access_token',
   clientAssertion: 'keyturn.client_assertion',

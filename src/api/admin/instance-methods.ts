@@ -6,7 +6,7 @@ import { instanceId } from '../../domain/aggregates.ts';
 import type { MemberSearch, OrganizationQuery } from '../../projections/organization-search.ts';
 import type { Directory } from '../directory.ts';
 import { listDetails, type ReadModelProgress } from '../messages/list-details.ts';
-import { pageOf } from '../messages/list-query.ts';
+import { pageOf, requireFewQueries } from '../messages/list-query.ts';
 import { memberIdsOf } from '../messages/member-query.ts';
 import { objectDetails } from '../messages/object-details.ts';
 import { toMember, toOrg } from '../messages/organization.ts';
@@ -29,6 +29,7 @@ export function instanceMethods(dependencies: InstanceMethodDependencies): RpcMe
 
   return [
     implement(method.listOrgs, async ({ query, sortingColumn, queries }) => {
+      requireFewQueries(queries);
       const { total, items } = directory.searchOrganizations({
         queries: queries.map(organizationQueryOf),
         sortBy: sortingColumn === OrgFieldName.NAME ? 'name' : 'creationDate',

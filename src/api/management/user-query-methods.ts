@@ -6,7 +6,7 @@ import type { MachineUserSearch } from '../../projections/machine-user-search.ts
 import type { Directory } from '../directory.ts';
 import { languageOf, localizedEventType } from '../messages/event-names.ts';
 import { listDetails, type ReadModelProgress } from '../messages/list-details.ts';
-import { limitOf, pageOf } from '../messages/list-query.ts';
+import { limitOf, pageOf, storable } from '../messages/list-query.ts';
 import { toUser } from '../messages/machine-user.ts';
 import { machineUserQueryOf } from '../messages/machine-user-query.ts';
 import { implement, type RpcMethod } from '../rpc/method.ts';
@@ -69,7 +69,7 @@ export function userQueryMethods({ directory, progress }: UserQueryDependencies)
       const changes = directory.machineUserChanges({
         userId,
         organizationId: caller.organizationId,
-        after: query?.sequence ?? 0n,
+        after: storable(query?.sequence ?? 0n, 'query.sequence'),
         ascending: query?.asc ?? false,
         limit: limitOf(query?.limit ?? 0, 'query.limit'),
       });

@@ -1,5 +1,6 @@
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineUserQuery } from '../../projections/machine-user-search.ts';
+import { maxQueries } from './list-query.ts';
 import { textMethodOf } from './text-method.ts';
 
 /** zitadel.user.v1.SearchQuery or zitadel.user.v2.SearchQuery: they share their cases and numbers. */
@@ -7,9 +8,9 @@ export interface SearchQuery {
   readonly query: { readonly case?: string | undefined; readonly value?: unknown };
 }
 
-/** How deep queries may be nested, how many there may be in all, and how many ids one may name. */
+/** How deep queries may be nested, how many of them may look at every user, and how many ids one may name. */
 const maxDepth = 10;
-const maxQueries = 100;
+const maxScans = 5;
 const maxIds = 1000;
 
 const stateOfNumber: Readonly<Record<number, 'active' | 'inactive' | 'locked'>> = {
@@ -30,6 +31,14 @@ interface TextQuery {
  */
 export function machineUserQueryOf(queries: readonly SearchQuery[]): MachineUserQuery {
   let left = maxQueries;
+  let scansLeft = maxScans;
+
+  const fewScans = (leaf: MachineUserQuery, path: string) => {
+    if (isScan(leaf) && scansLeft-- === 0) {
+      throw invalid(path, `is one too many: at most ${maxScans} queries may search within names`);
+    }
+    return leaf;
+  };
 
   const convertAll = (nested: readonly SearchQuery[], path: string, depth: number) =>
     nested.map((one, index) => convert(one, `${path}[${index}]`, depth));
@@ -50,11 +59,17 @@ export function machineUserQueryOf(queries: readonly SearchQuery[]): MachineUser
         return { kind: 'not', query: convert(nested, `${path}.notQuery.query`, depth + 1) };
       }
       default:
-        return leafOf(query.case, query.value, path);
+        return fewScans(leafOf(query.case, query.value, path), path);
     }
   };
 
   return { kind: 'and', queries: convertAll(queries, 'queries', 1) };
+}
+
+/** No index helps: it looks at the name of every user. */
+function isScan(query: MachineUserQuery): boolean {
+  if (query.kind !== 'text') return false;
+  return query.field === 'name' || query.method === 'contains' || query.method === 'endsWith';
 }
 
 function leafOf(kind: string | undefined, value: unknown, path: string): MachineUserQuery {

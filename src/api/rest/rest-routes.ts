@@ -10,11 +10,12 @@ import {
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
+import { withDeadline } from '../deadline.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
 import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
-import { withDeadline } from './request-deadline.ts';
+import { requestGone } from './request-gone.ts';
 
 export interface RestOptions {
   readonly services: readonly ServedService[];
@@ -72,7 +73,7 @@ function serve(
             request.log = request.log.child({ userId, organizationId });
           },
         });
-      const response = await withDeadline(reply, timeLimit, call).finally(() => {
+      const response = await withDeadline(timeLimit, requestGone(reply), call).finally(() => {
         for (const [name, value] of responseHeaders) reply.header(name, value);
       });
       const body = JSON.stringify(toJson(method.descriptor.output, response));

@@ -19,6 +19,7 @@ import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { grpcCodes, KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
+import { withDeadline } from '../deadline.ts';
 import { toKeyturnError } from '../error-response.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
 import { positionHeader } from '../read-position.ts';
@@ -34,8 +35,8 @@ export interface ConnectOptions {
   readonly position: () => bigint;
   /** In bytes, of a message after it is decompressed. */
   readonly maxMessageBytes: number;
-  /** In milliseconds: a longer deadline of a client is cut to it. */
-  readonly maxDeadline: number;
+  /** In milliseconds: how long a call is worked on. A client's own deadline may be shorter. */
+  readonly timeLimit: number;
 }
 
 /** In milliseconds: how long calls under way may take to finish when the server stops. */
@@ -49,7 +50,7 @@ const requestKey = createContextKey<FastifyRequest | undefined>(undefined);
  * own services for health and reflection.
  */
 export async function connectRoutes(app: FastifyInstance, options: ConnectOptions): Promise<void> {
-  const { services, isReady, position, maxMessageBytes, maxDeadline } = options;
+  const { services, isReady, maxMessageBytes } = options;
   const descriptors = services.map((service) => service.descriptor);
   const closing = new AbortController();
   const stopping = new AbortController();
@@ -60,10 +61,9 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: maxMessageBytes,
-    maxTimeoutMs: maxDeadline,
     shutdownSignal: stopping.signal,
   });
-  for (const service of services) router.service(service.descriptor, implementationOf(service, position));
+  for (const service of services) router.service(service.descriptor, implementationOf(service, options));
   healthService(router, { services: descriptors, isReady, closing: closing.signal });
   reflectionServices(router, descriptors);
 
@@ -117,35 +117,42 @@ function withReadableMessage(response: UniversalServerResponse): UniversalServer
 
 function implementationOf(
   { methods }: ServedService,
-  position: () => bigint,
+  { position, timeLimit }: ConnectOptions,
 ): Partial<ServiceImpl<DescService>> {
   return Object.fromEntries(
     methods.map((method) => [
       method.descriptor.localName,
       (message: Message, context: HandlerContext) =>
-        call(method, message, context).finally(() =>
+        call(method, message, context, timeLimit).finally(() =>
           context.responseHeader.set(positionHeader, String(position())),
         ),
     ]),
   ) as unknown as Partial<ServiceImpl<DescService>>;
 }
 
-async function call(method: ServedMethod, message: Message, context: HandlerContext): Promise<Message> {
+async function call(
+  method: ServedMethod,
+  message: Message,
+  context: HandlerContext,
+  timeLimit: number,
+): Promise<Message> {
   const request = context.values.get(requestKey);
   if (request === undefined) throw new TypeError('a call without a request');
   try {
-    return await method.call({
-      message,
-      header: (name) => context.requestHeader.get(name) ?? undefined,
-      responseHeaders: context.responseHeader,
-      proof: provenRequestOf(request),
-      requestId: request.id,
-      origin: originOf(request.remoteAddress, request.headers['user-agent']),
-      signal: context.signal,
-      onCaller: ({ userId, organizationId }) => {
-        request.log = request.log.child({ userId, organizationId });
-      },
-    });
+    return await withDeadline(timeLimit, context.signal, (signal) =>
+      method.call({
+        message,
+        header: (name) => context.requestHeader.get(name) ?? undefined,
+        responseHeaders: context.responseHeader,
+        proof: provenRequestOf(request),
+        requestId: request.id,
+        origin: originOf(request.remoteAddress, request.headers['user-agent']),
+        signal,
+        onCaller: ({ userId, organizationId }) => {
+          request.log = request.log.child({ userId, organizationId });
+        },
+      }),
+    );
   } catch (error) {
     // Its own answer to a deadline or a cancellation.
     if (context.signal.aborted) throw context.signal.reason;

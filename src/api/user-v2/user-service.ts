@@ -12,6 +12,7 @@ import { listDetails, type ReadModelProgress } from '../messages/list-details.ts
 import { pageOf } from '../messages/list-query.ts';
 import { detailsOfV2, toUserOfV2 } from '../messages/machine-user.ts';
 import { machineUserQueryOf } from '../messages/machine-user-query.ts';
+import { endTokensOf } from '../rpc/end-tokens-header.ts';
 import { implement, type RpcService } from '../rpc/method.ts';
 import { entityTagOf, withPrecondition } from '../rpc/precondition.ts';
 
@@ -100,7 +101,7 @@ export function userService(dependencies: UserServiceDependencies): RpcService {
         async ({ userId }, call) => {
           const user = userToWrite(userId, call.caller);
           const { clientSecret, details } = await withPrecondition(call, (expectedSequence) =>
-            machineUsers.setSecret(user, call.context, { expectedSequence }),
+            machineUsers.setSecret(user, call.context, { expectedSequence, endTokens: endTokensOf(call) }),
           );
           return { creationDate: timestampOf(details.creationDate), clientSecret };
         },
@@ -112,7 +113,10 @@ export function userService(dependencies: UserServiceDependencies): RpcService {
         async ({ userId }, call) => {
           const user = userToWrite(userId, call.caller);
           const { details } = await withPrecondition(call, async (expectedSequence) => ({
-            details: await machineUsers.removeSecret(user, call.context, { expectedSequence }),
+            details: await machineUsers.removeSecret(user, call.context, {
+              expectedSequence,
+              endTokens: endTokensOf(call),
+            }),
           }));
           return { deletionDate: timestampOf(details.changeDate) };
         },
