@@ -144,7 +144,8 @@ function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): s
 function keyIdIn(assertion: string): string | undefined {
   try {
     const { kid, typ } = decodeProtectedHeader(assertion);
-    return assertionTypes.includes(typ) ? kid : undefined;
+    // Its type promises a text, which nobody has checked yet.
+    return assertionTypes.includes(typ) && typeof kid === 'string' ? kid : undefined;
   } catch {
     return undefined;
   }

@@ -284,6 +284,30 @@ describe('an assertion', () => {
     expect([grant.status, grant.body.error]).toEqual([400, 'invalid_grant']);
   });
 
+  it.each([{ a: 1 }, {}, [], 1, true, null])(
+    'is refused wherever a client authenticates, with the key id %j',
+    async (kid) => {
+      const { running } = await withKey();
+      const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+      const assertion = `${base64url({ alg: 'ES256', kid })}.${base64url({ iss: '1', sub: '1' })}.AA`;
+      const authentication = { client_assertion_type: assertionType, client_assertion: assertion };
+      const post = async (path: string, body: Record<string, string>) =>
+        answerOf(
+          await fetch(`${running.url}/oauth/v2/${path}`, { method: 'POST', body: new URLSearchParams(body) }),
+        );
+      for (const [path, parameters] of [
+        ['token', { grant_type: 'client_credentials' }],
+        ['introspect', { token: 'x' }],
+        ['revoke', { token: 'x' }],
+      ] as const) {
+        const { status, body } = await post(path, { ...parameters, ...authentication });
+        expect([path, status, body.error]).toEqual([path, 401, 'invalid_client']);
+      }
+      const grant = await post('token', { grant_type: jwtBearer, assertion });
+      expect([grant.status, grant.body.error]).toEqual([400, 'invalid_grant']);
+    },
+  );
+
   it('needs a jti, and a short life, to authenticate a client', async () => {
     const { sign, authenticate } = await withKey();
     for (const claims of [{ jti: undefined }, { exp: seconds() + 400 }]) {
