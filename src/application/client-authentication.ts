@@ -8,7 +8,8 @@ import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { CommandHandler } from './command-handler.ts';
 import type { IsStillValid } from './credential-check.ts';
 import { isInNetworks } from './network-binding.ts';
-import { longestImportedSecret, type SecretHasher } from './secret-hasher.ts';
+import { longestHashedSecret, longestImportedSecret, type SecretHasher } from './secret-hasher.ts';
+import { weaknessOf } from './secret-strength.ts';
 import { VerifiedSecrets } from './verified-secrets.ts';
 
 /** A machine user as the authentication of clients needs to know it. */
@@ -164,7 +165,7 @@ export class ClientAuthenticator {
     if (maxUses !== undefined && !(await this.#countUse(client, maxUses, request))) return undefined;
     if (isVerified) return client;
     this.#verified.remember(client.userId, secretId, secret, hashedSecret);
-    if (hasher.isOutdated(hashedSecret)) this.#rehash(client, secret, hashedSecret, request);
+    if (hasher.isOutdated(hashedSecret)) this.#rehash(client, stored, secret, request);
     return client;
   }
 
@@ -188,21 +189,26 @@ export class ClientAuthenticator {
   /** Not waited for: the answer does not depend on it. */
   #rehash(
     { userId, organizationId, credential: { id: secretId } }: AuthenticatedClient,
+    { isImported, hashedSecret: outdatedHash }: StoredSecret,
     secret: string,
-    outdatedHash: string,
     { id, origin }: AuthenticationRequest,
   ): void {
     const { hasher, commands, onRehashFailure } = this.#options;
-    hasher
-      .hash(secret)
-      .then((hashedSecret) =>
-        commands.execute(
-          machineUser,
-          userId,
-          { type: 'RehashSecret', organizationId, secretId, outdatedHash, hashedSecret },
-          { editor: { userId, organizationId }, origin, correlationId: id, causationId: id },
-        ),
-      )
-      .catch(onRehashFailure);
+    const rehash = async () => {
+      // The slow hash of another system goes on protecting what ours, which is fast, could not.
+      if (isImported && !(await isFitForOurHash(secret))) return;
+      const hashedSecret = await hasher.hash(secret);
+      await commands.execute(
+        machineUser,
+        userId,
+        { type: 'RehashSecret', organizationId, secretId, outdatedHash, hashedSecret },
+        { editor: { userId, organizationId }, origin, correlationId: id, causationId: id },
+      );
+    };
+    rehash().catch(onRehashFailure);
   }
+}
+
+async function isFitForOurHash(secret: string): Promise<boolean> {
+  return Buffer.byteLength(secret) <= longestHashedSecret && (await weaknessOf(secret)) === undefined;
 }

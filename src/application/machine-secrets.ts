@@ -1,12 +1,15 @@
 import { machineUser } from '../domain/aggregates.ts';
+import { KeyturnError } from '../domain/errors.ts';
 import { composeSecret } from '../domain/machine-secret.ts';
 import type { SecretCommand } from '../domain/machine-user/secret-decisions.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 import { type ChangeDetails, detailsOfChange, type MachineUserReference } from './machine-users.ts';
 import { checkNetworks } from './network-binding.ts';
 import { newSecretId, newSecretRandom } from './random-ids.ts';
-import type { SecretHasher } from './secret-hasher.ts';
+import { longestHashedSecret, type SecretHasher } from './secret-hasher.ts';
+import { faultOfForeignHash } from './secret-hashes.ts';
 import { SecretPolicies } from './secret-policies.ts';
+import { weaknessOf } from './secret-strength.ts';
 
 export interface NewMachineSecret {
   /** RFC 3339. Default: as the policy says. */
@@ -19,10 +22,22 @@ export interface NewMachineSecret {
   readonly maxUses?: number | undefined;
 }
 
+/** A secret that another system made: itself, or its hash. */
+export interface ImportedSecret extends NewMachineSecret {
+  /** Its id in Keyturn: 1 to 64 letters, digits, `.`, `_` and `-`. Default: one that is made. */
+  readonly secretId?: string | undefined;
+  readonly from:
+    | { readonly case: 'secret'; readonly value: string }
+    /** bcrypt, argon2 or PBKDF2: see `faultOfForeignHash`. */
+    | { readonly case: 'hash'; readonly value: string };
+}
+
 /** A secret by its id, of a machine user in the organization that a request acts in. */
 export interface MachineSecretReference extends MachineUserReference {
   readonly secretId: string;
 }
+
+const importedIdForm = /^[A-Za-z0-9._-]{1,64}$/;
 
 type CommandOnSecret = SecretCommand extends infer Command
   ? Command extends unknown
@@ -59,6 +74,27 @@ export class MachineSecrets {
     const command = { secretId, hashedSecret, expiresAt, overlap, allowedNetworks, maxUses };
     const details = await this.#execute(user, { type: 'AddSecret', ...command }, context);
     return { secretId, clientSecret, details };
+  }
+
+  /**
+   * A secret that clients have already, so that they move from another system unchanged. A hash is replaced by ours on its
+   * first successful use.
+   *
+   * @throws KeyturnError `USER_NOT_FOUND`, `SECRET_REFUSED`, `SECRET_ID_TAKEN`, and as `add`
+   */
+  async import(
+    user: MachineUserReference,
+    { secretId = newSecretId(), from, expiresAt, overlap, allowedNetworks, maxUses }: ImportedSecret,
+    context: CommandContext,
+  ): Promise<{ secretId: string; details: ChangeDetails }> {
+    if (!importedIdForm.test(secretId)) throw refused(`its id must have the form ${importedIdForm.source}`);
+    if (allowedNetworks !== undefined) checkNetworks(allowedNetworks);
+    const fault = from.case === 'hash' ? faultOfForeignHash(from.value) : await faultOfSecret(from.value);
+    if (fault !== undefined) throw refused(fault);
+    const hashedSecret = from.case === 'hash' ? from.value : await this.#hasher.hash(from.value);
+    const command = { secretId, hashedSecret, expiresAt, overlap, allowedNetworks, maxUses };
+    const details = await this.#execute(user, { type: 'AddSecret', isImported: true, ...command }, context);
+    return { secretId, details };
   }
 
   /**
@@ -110,4 +146,15 @@ export class MachineSecrets {
     const decided = { ...command, organizationId, policy };
     return detailsOfChange(await this.#commands.execute(machineUser, userId, decided, context));
   }
+}
+
+async function faultOfSecret(secret: string): Promise<string | undefined> {
+  if (Buffer.byteLength(secret) > longestHashedSecret) {
+    return `it is longer than ${longestHashedSecret} bytes: import its hash`;
+  }
+  return weaknessOf(secret);
+}
+
+function refused(reason: string): KeyturnError {
+  return new KeyturnError('SECRET_REFUSED', { text: `The secret cannot be imported: ${reason}` });
 }

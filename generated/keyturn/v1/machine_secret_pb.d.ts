@@ -88,6 +88,98 @@ export declare type AddMachineSecretResponse = Message<"keyturn.v1.AddMachineSec
 export declare const AddMachineSecretResponseSchema: GenMessage<AddMachineSecretResponse>;
 
 /**
+ * @generated from message keyturn.v1.ImportMachineSecretRequest
+ */
+export declare type ImportMachineSecretRequest = Message<"keyturn.v1.ImportMachineSecretRequest"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * @generated from oneof keyturn.v1.ImportMachineSecretRequest.from
+   */
+  from: {
+    /**
+     * The secret itself: 72 bytes at most, and not one that can be guessed.
+     *
+     * @generated from field: string secret = 2;
+     */
+    value: string;
+    case: "secret";
+  } | {
+    /**
+     * Its hash: bcrypt, argon2 (PHC string format) or PBKDF2 (as Passlib writes it). It is replaced by ours on the first use.
+     *
+     * @generated from field: string hash = 3;
+     */
+    value: string;
+    case: "hash";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Its id in Keyturn: letters, digits, '.', '_' and '-'. Absent: one is made.
+   *
+   * @generated from field: optional string id = 4;
+   */
+  id?: string | undefined;
+
+  /**
+   * As in AddMachineSecretRequest.
+   *
+   * @generated from field: google.protobuf.Timestamp expiration_date = 5;
+   */
+  expirationDate?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration overlap = 6;
+   */
+  overlap?: Duration | undefined;
+
+  /**
+   * @generated from field: repeated string allowed_networks = 7;
+   */
+  allowedNetworks: string[];
+
+  /**
+   * @generated from field: optional uint32 max_uses = 8;
+   */
+  maxUses?: number | undefined;
+};
+
+/**
+ * Describes the message keyturn.v1.ImportMachineSecretRequest.
+ * Use `create(ImportMachineSecretRequestSchema)` to create a new message.
+ */
+export declare const ImportMachineSecretRequestSchema: GenMessage<ImportMachineSecretRequest>;
+
+/**
+ * @generated from message keyturn.v1.ImportMachineSecretResponse
+ */
+export declare type ImportMachineSecretResponse = Message<"keyturn.v1.ImportMachineSecretResponse"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string client_id = 2;
+   */
+  clientId: string;
+
+  /**
+   * @generated from field: keyturn.v1.MachineSecretChange change = 3;
+   */
+  change?: MachineSecretChange | undefined;
+};
+
+/**
+ * Describes the message keyturn.v1.ImportMachineSecretResponse.
+ * Use `create(ImportMachineSecretResponseSchema)` to create a new message.
+ */
+export declare const ImportMachineSecretResponseSchema: GenMessage<ImportMachineSecretResponse>;
+
+/**
  * @generated from message keyturn.v1.GetMachineSecretRequest
  */
 export declare type GetMachineSecretRequest = Message<"keyturn.v1.GetMachineSecretRequest"> & {
@@ -232,6 +324,16 @@ export declare const MachineSecretService: GenService<{
     methodKind: "unary";
     input: typeof AddMachineSecretRequestSchema;
     output: typeof AddMachineSecretResponseSchema;
+  },
+  /**
+   * A secret that clients have already, of another system.
+   *
+   * @generated from rpc keyturn.v1.MachineSecretService.ImportMachineSecret
+   */
+  importMachineSecret: {
+    methodKind: "unary";
+    input: typeof ImportMachineSecretRequestSchema;
+    output: typeof ImportMachineSecretResponseSchema;
   },
   /**
    * A live secret.

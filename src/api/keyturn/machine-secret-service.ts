@@ -1,5 +1,13 @@
-import { MachineSecretService } from '#generated/keyturn/v1/machine_secret_pb.js';
-import type { MachineSecretReference, MachineSecrets } from '../../application/machine-secrets.ts';
+import {
+  type AddMachineSecretRequest,
+  type ImportMachineSecretRequest,
+  MachineSecretService,
+} from '#generated/keyturn/v1/machine_secret_pb.js';
+import type {
+  MachineSecretReference,
+  MachineSecrets,
+  NewMachineSecret,
+} from '../../application/machine-secrets.ts';
 import type { ChangeDetails } from '../../application/machine-users.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineSecretView } from '../../projections/machine-secrets.ts';
@@ -29,26 +37,31 @@ export function machineSecretService({
     scope: 'organization',
     methods: [
       implement(method.addMachineSecret, async (request, { caller, context }) => {
-        const { userId, expirationDate, overlap, allowedNetworks, maxUses } = request;
+        const { userId } = request;
         const { organizationId } = caller;
         // Before the secret is hashed, and for the client id.
         const { userName } = userIn(directory, userId, organizationId);
-        const added = await machineSecrets.add(
-          { userId, organizationId },
-          {
-            expiresAt: expirationDate && timeOf(expirationDate, 'AddMachineSecretRequest.ExpirationDate'),
-            overlap: overlap && secondsOf(overlap, 'AddMachineSecretRequest.Overlap'),
-            allowedNetworks: allowedNetworks.length === 0 ? undefined : allowedNetworks,
-            maxUses,
-          },
-          context,
-        );
+        const added = await machineSecrets.add({ userId, organizationId }, toNewSecret(request), context);
         return {
           id: added.secretId,
           clientId: userName,
           clientSecret: added.clientSecret,
           change: toChange(added.details),
         };
+      }),
+
+      implement(method.importMachineSecret, async (request, { caller, context }) => {
+        const { userId, id: secretId, from } = request;
+        const { organizationId } = caller;
+        const { userName } = userIn(directory, userId, organizationId);
+        // The field rules have seen to it.
+        if (from.case === undefined) throw new TypeError('neither a secret nor a hash');
+        const imported = await machineSecrets.import(
+          { userId, organizationId },
+          { ...toNewSecret(request), secretId, from },
+          context,
+        );
+        return { id: imported.secretId, clientId: userName, change: toChange(imported.details) };
       }),
 
       implement(method.getMachineSecret, async ({ userId, secretId }, { caller }) => {
@@ -72,6 +85,16 @@ export function machineSecretService({
         toChange(await machineSecrets.cancelRetirement(reference(request, call), call.context)),
       ),
     ],
+  };
+}
+
+function toNewSecret(request: AddMachineSecretRequest | ImportMachineSecretRequest): NewMachineSecret {
+  const { expirationDate, overlap, allowedNetworks, maxUses, $typeName } = request;
+  return {
+    expiresAt: expirationDate && timeOf(expirationDate, `${$typeName}.ExpirationDate`),
+    overlap: overlap && secondsOf(overlap, `${$typeName}.Overlap`),
+    allowedNetworks: allowedNetworks.length === 0 ? undefined : allowedNetworks,
+    maxUses,
   };
 }
 
