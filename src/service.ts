@@ -7,7 +7,9 @@ import { oauthPaths } from './api/oauth/metadata.ts';
 import { createServer } from './api/server.ts';
 import { CommandHandler } from './application/command-handler.ts';
 import { EventLog } from './application/event-log.ts';
+import { GithubSignatures } from './application/github-signatures.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
+import { Leaks } from './application/leaks.ts';
 import { MachineKeys } from './application/machine-keys.ts';
 import { MachineSecrets } from './application/machine-secrets.ts';
 import { MachineUsers } from './application/machine-users.ts';
@@ -46,6 +48,8 @@ export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig,
   readonly bcryptCost: number;
   /** 32 bytes: the master key before a change, needed until all that is under it was put under the new one. */
   readonly previousMasterKey?: Uint8Array | undefined;
+  /** Where the keys are that GitHub signs its reports of found secrets with. Default: GitHub's. */
+  readonly githubKeysUrl?: string | undefined;
   /** How many days before its expiry a secret is announced. Default: 30, 7 and 1. */
   readonly secretAnnouncements?: readonly number[] | undefined;
   /** How many event streams a user may have open. Default: 10. */
@@ -231,6 +235,10 @@ async function start(
     audit: new AuditTrail(eventStore),
     checkpoints: checkpoints.published,
     webhooks: { webhooks, commands, directory, deliveries: dispatcher },
+    leaks: {
+      leaks: new Leaks({ commands, directory, hasher }),
+      githubSignatures: new GithubSignatures(config.githubKeysUrl),
+    },
     eventStream: {
       feed,
       streamsPerUser: config.eventStreamsPerUser ?? defaultStreamsPerUser,

@@ -30,6 +30,7 @@ import {
   secretPolicyService,
 } from './keyturn/secret-policy-service.ts';
 import { type SigningKeyServiceDependencies, signingKeyService } from './keyturn/signing-key-service.ts';
+import { type LeakDependencies, leakRoutes } from './leaks/leak-routes.ts';
 import { createListener, type TlsCredentials } from './listener.ts';
 import { type ManagementDependencies, managementService } from './management/management-service.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
@@ -64,6 +65,7 @@ export interface ServerDependencies {
   readonly webhooks: WebhookDependencies;
   readonly audit: AuditTrail;
   readonly checkpoints: PublishedCheckpoints;
+  readonly leaks: LeakDependencies;
   readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
   /** Until it is ready, all but the health routes answer 503. */
   readonly readiness: () => Readiness;
@@ -103,6 +105,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     webhooks,
     audit,
     checkpoints,
+    leaks,
     eventStream,
     readiness,
     position,
@@ -177,6 +180,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     serving.register(oauthRoutes, oauth);
     serving.register(eventStreamRoutes, { ...eventStream, authorizer });
     serving.register(checkpointRoutes, { checkpoints });
+    serving.register(leakRoutes, leaks);
     serving.register(restRoutes, { services: served, timeLimit: limits.handling });
     serving.register(connectRoutes, {
       services: served,

@@ -34,6 +34,7 @@ program
   .addOption(serveOptions.idTokenLifetime)
   .addOption(serveOptions.signingAlgorithm)
   .addOption(serveOptions.secretAnnouncements)
+  .addOption(serveOptions.githubKeysUrl)
   .addOption(serveOptions.eventStreamsPerUser)
   .addOption(serveOptions.tlsCert)
   .addOption(serveOptions.tlsKey)

@@ -1,10 +1,11 @@
 import { type Command, Option } from '@commander-js/extra-typings';
 import { rotate } from './rotate.ts';
+import { scan } from './scan.ts';
 import { withServiceOptions } from './service-client.ts';
 import { integerBetween, serveOptions } from './settings.ts';
 import { stale } from './stale.ts';
 
-/** Commands for those who rotate secrets. */
+/** Commands for those who look after secrets. */
 export function addRotationCommands(program: Command): void {
   withServiceOptions(
     program
@@ -41,4 +42,11 @@ export function addRotationCommands(program: Command): void {
         .default('table' as const),
     )
     .action(stale);
+
+  program
+    .command('scan')
+    .description('find Keyturn secrets in files and git history; status 1 when there is one')
+    .argument('<path>', 'a file, or a folder')
+    .option('--json', 'one JSON object a line')
+    .action(scan);
 }

@@ -4,6 +4,7 @@ import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import ipaddr from 'ipaddr.js';
 import type { TlsCredentials } from '../api/listener.ts';
 import { credentialChecks } from '../application/credential-check.ts';
+import { githubKeysUrl } from '../application/github-signatures.ts';
 import { parseMasterKey } from '../data-directory.ts';
 import { longestTokenLifetime, signingAlgorithms } from '../domain/instance/signing-keys.ts';
 import { parseNetwork } from '../subscriptions/webhooks/target-policy.ts';
@@ -67,6 +68,12 @@ export const serveOptions = {
     .env('KEYTURN_SIGNING_ALGORITHM')
     .default('ES256' as const)
     .choices(signingAlgorithms),
+  githubKeysUrl: new Option(
+    '--github-keys-url <url>',
+    'where the keys are that GitHub, or a GitHub Enterprise, signs reports of found secrets with',
+  )
+    .env('KEYTURN_GITHUB_KEYS_URL')
+    .default(githubKeysUrl),
   secretAnnouncements: new Option(
     '--secret-announcements <days>',
     'how many days before its expiry a secret is announced by an event, separated by commas; empty: never',

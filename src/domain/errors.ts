@@ -190,6 +190,16 @@ export const errorTable = {
     id: 'KEYTURN-SecretUsedUp',
     text: 'The secret was used as often as it may be',
   },
+  SIGNATURE_INVALID: {
+    grpc: 'UNAUTHENTICATED',
+    id: 'KEYTURN-Signature',
+    text: 'The signature of the report is not right',
+  },
+  SIGNATURE_KEYS_UNAVAILABLE: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-SignatureKeys',
+    text: 'The keys that the report is signed with cannot be had now, try again',
+  },
   SECRET_POLICY_INVALID: {
     grpc: 'INVALID_ARGUMENT',
     id: 'KEYTURN-SecretPolicy',

@@ -16,9 +16,26 @@ export const base62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 export const secretIdLength = 16;
 export const secretRandomLength = 38;
 const checksumLength = 6;
+const secretLength = secretPrefix.length + secretIdLength + secretRandomLength + checksumLength;
+/** Not within a longer word. `docs/leaks.md` shows the same to scanners. */
+const secretAnywhere = new RegExp(
+  `(?<![0-9A-Za-z])${secretPrefix}[0-9A-Za-z]{${secretLength - secretPrefix.length}}(?![0-9A-Za-z])`,
+  'g',
+);
 const secretForm = new RegExp(
   `^${secretPrefix}([0-9A-Za-z]{${secretIdLength}})[0-9A-Za-z]{${secretRandomLength}}([0-9A-Za-z]{${checksumLength}})$`,
 );
+
+/** Everything in `text` that is a machine secret: its form, with a right checksum. */
+export function findSecrets(text: string): { readonly secretId: string; readonly index: number }[] {
+  return Array.from(text.matchAll(secretAnywhere), (match) => ({
+    secret: match[0],
+    index: match.index,
+  })).flatMap(({ secret, index }) => {
+    const secretId = secretIdOf(secret);
+    return secretId === undefined ? [] : { secretId, index };
+  });
+}
 
 /** @param random `secretRandomLength` base62 characters from a cryptographic random source. */
 export function composeSecret(secretId: string, random: string): string {
