@@ -99,7 +99,7 @@ export class LogTree {
     }
   }
 
-  /** Adds the next events of the log. On the disk when this returns. */
+  /** Adds the next events of the log. They are on the disk after {@link sync}. */
   append(events: readonly RecordedEvent[]): void {
     const records = events.map((event) => {
       const record = Buffer.alloc(recordLength);
@@ -109,6 +109,14 @@ export class LogTree {
     });
     appendFileSync(this.#leaves, Buffer.concat(records));
     this.#size += events.length;
+    this.#mendSubtrees();
+  }
+
+  /** Forgets all leaves but the first `size`. */
+  truncate(size: number): void {
+    if (size >= this.#size) return;
+    ftruncateSync(this.#leaves, size * recordLength);
+    this.#size = size;
     this.#mendSubtrees();
   }
 

@@ -4,6 +4,7 @@ import { AuditError } from '../audit/audit-error.ts';
 import { isIntact, verifyLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
 import { backUpEventLog } from '../eventstore/sqlite/backup.ts';
+import { replaceEventLog } from '../eventstore/sqlite/replace-log.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
 import { reportingErrors, withAuditedLog } from './audited-log.ts';
@@ -45,8 +46,7 @@ export async function restore(file: string, { dataDir, replace }: RestoreSetting
         try {
           copyFileSync(file, restored);
           await requireIntact(restored);
-          setAside(directory);
-          renameSync(restored, eventsFile);
+          putInPlace(restored, directory);
         } finally {
           for (const suffix of ['', '-wal', '-shm']) rmSync(restored + suffix, { force: true });
         }
@@ -74,20 +74,18 @@ async function requireIntact(file: string): Promise<void> {
 }
 
 /**
- * The old log, and what only belongs to it. Its tree and its checkpoint too: with them the instance would sign nothing for
- * the log that is restored, which lacks what came after the backup.
+ * The tree and the checkpoint of the old log are set aside with it: with them the instance would sign nothing for the log
+ * that is restored, which lacks what came after the backup. They go before the log does: the old one can do without them.
  */
-function setAside({ eventsFile, readModelFile, logTreeFolder }: DataDirectory): void {
-  const olds = [...['', '-wal', '-shm'].map((suffix) => eventsFile + suffix), logTreeFolder].filter(
-    existsSync,
-  );
-  if (olds.length > 0) {
-    const aside = `${eventsFile}.replaced-${new Date().toISOString().replaceAll(/[:.]/g, '')}`;
+function putInPlace(restored: string, { eventsFile, readModelFile, logTreeFolder }: DataDirectory): void {
+  const aside = `${eventsFile}.replaced-${new Date().toISOString().replaceAll(/[:.]/g, '')}`;
+  if (existsSync(logTreeFolder)) {
     mkdirSync(aside, { mode: 0o700 });
-    for (const old of olds) renameSync(old, join(aside, basename(old)));
-    say(`the old log is kept in ${aside}`);
+    renameSync(logTreeFolder, join(aside, basename(logTreeFolder)));
   }
   for (const suffix of ['', '-wal', '-shm']) rmSync(readModelFile + suffix, { force: true });
+  replaceEventLog(eventsFile, restored, aside);
+  if (existsSync(aside)) say(`the old log is kept in ${aside}`);
 }
 
 async function fileErrorsReported(run: () => Promise<void>): Promise<void> {

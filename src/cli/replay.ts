@@ -1,5 +1,5 @@
 import { renameSync, rmSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AuditError } from '../audit/audit-error.ts';
 import { headOf } from '../audit/log-batches.ts';
@@ -7,6 +7,7 @@ import { customProjectionOf, replayProjection } from '../audit/replay/custom-pro
 import { checkReadModel, replayInto } from '../audit/replay/replay.ts';
 import type { DataDirectory } from '../data-directory.ts';
 import { EventStoreUnusableError } from '../eventstore/errors.ts';
+import { syncToDisk } from '../eventstore/sqlite/sync-to-disk.ts';
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
 import { type OpenedLog, withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
@@ -59,7 +60,10 @@ async function rebuild(log: OpenedLog, signal: AbortSignal): Promise<void> {
     // What was written until the lock was held.
     await build();
     for (const suffix of ['-wal', '-shm']) rmSync(readModelFile + suffix, { force: true });
+    // It was built without waiting for the disk.
+    syncToDisk(besides);
     renameSync(besides, readModelFile);
+    syncToDisk(dirname(readModelFile));
   } finally {
     release();
   }

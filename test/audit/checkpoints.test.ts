@@ -1,5 +1,5 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { openCheckpointKey } from '../../src/application/checkpoint-keys.ts';
@@ -130,6 +130,21 @@ describe('checkpoints', () => {
       expect(verification.checkpoints).toEqual([
         { source: 'the last checkpoint', size: verification.events },
       ]);
+      await next.stop();
+    }
+  });
+
+  it('go on after a power cut that left anything in the tree past the last one', async () => {
+    for (const hasCheckpoint of [true, false]) {
+      const { keeper, openKeeper, machineUsers, treeFolder, eventStore } = await signedLog();
+      await keeper.stop();
+      if (!hasCheckpoint) rmSync(join(treeFolder, 'checkpoint'));
+      appendFileSync(join(treeFolder, 'leaves'), Buffer.alloc(40 * 3));
+      await machineUsers.setSecret(user, context);
+      const next = openKeeper();
+      await next.advance();
+      expect(openCheckpoint(textOf(next), next.verifier).size).toBe(16);
+      expect(isIntact(await verifyLog({ eventStore, treeFolder }))).toBe(true);
       await next.stop();
     }
   });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
@@ -19,6 +19,14 @@ const open = (file: string, readOnly = false) => closedAfterTest(openSqliteEvent
 describeEventStoreContract('SQLite', async () => open(newFile()));
 
 describe('the SQLite event store', () => {
+  it('has one writer, by whichever link its file is named', async () => {
+    const file = newFile();
+    open(file);
+    const link = newFile();
+    symlinkSync(file, link);
+    expect(() => open(link)).toThrow(/is in use by another Keyturn/);
+  });
+
   it('keeps events, revisions and positions over a reopen', async () => {
     const file = newFile();
     const first = open(file);

@@ -39,8 +39,9 @@ export class CheckpointKeeper {
     this.#tree = LogTree.open(treeFolder);
     this.#file = new CheckpointFile(treeFolder);
     this.#current = this.#file.read();
-    if (this.#current === undefined) return;
-    this.#signed = openCheckpoint(this.#current, this.verifier);
+    if (this.#current !== undefined) this.#signed = openCheckpoint(this.#current, this.verifier);
+    // Leaves past the last checkpoint were not waited for: a power cut may have left anything there. The log has them.
+    this.#tree.truncate(this.#signed?.size ?? 0);
     if (!this.#isConsistent()) this.#rebuildTree();
   }
 

@@ -1,7 +1,9 @@
-import { closeSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, linkSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { checkSchema } from './schema.ts';
+import { syncToDisk } from './sync-to-disk.ts';
 
 /** All pages in one step: what the writer commits meanwhile is not part of the copy, and does not start it over. */
 const wholeFile = 2 ** 31 - 1;
@@ -14,7 +16,8 @@ const wholeFile = 2 ** 31 - 1;
  * @throws Error with code `EEXIST`: the target is there already
  */
 export async function backUpEventLog(file: string, target: string): Promise<void> {
-  const partial = `${target}.partial`;
+  // A name of its own: what a killed backup left behind is in nobody's way.
+  const partial = `${target}.${randomUUID()}.partial`;
   closeSync(openSync(partial, 'wx', 0o600));
   try {
     const source = new DatabaseSync(file, { readOnly: true });
@@ -28,17 +31,11 @@ export async function backUpEventLog(file: string, target: string): Promise<void
     const copy = new DatabaseSync(partial);
     copy.exec('PRAGMA journal_mode = DELETE');
     copy.close();
-    sync(partial);
+    syncToDisk(partial);
     // A link, not a renaming: that would replace a file which is there.
     linkSync(partial, target);
-    sync(dirname(target));
+    syncToDisk(dirname(target));
   } finally {
     rmSync(partial, { force: true });
   }
-}
-
-function sync(path: string): void {
-  const handle = openSync(path, 'r');
-  fsyncSync(handle);
-  closeSync(handle);
 }

@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
 import { EventStoreUnusableError } from '../errors.ts';
@@ -15,7 +16,7 @@ export interface WriterLock {
  * @throws EventStoreUnusableError another process is the writer; says which
  */
 export function acquireWriterLock(logFile: string): WriterLock {
-  const lockFile = `${logFile}-lock`;
+  const lockFile = `${realPathOf(logFile)}-lock`;
   createPrivateFile(lockFile);
   const db = new DatabaseSync(lockFile, { timeout: 0 });
   try {
@@ -36,6 +37,11 @@ export function acquireWriterLock(logFile: string): WriterLock {
     throw unusable;
   }
   return { release: () => db.close() };
+}
+
+/** One log has one lock, by whichever link it is named. */
+function realPathOf(file: string): string {
+  return existsSync(file) ? realpathSync(file) : file;
 }
 
 function isLocked(error: unknown): boolean {
