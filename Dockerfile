@@ -24,12 +24,13 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json ./
 COPY generated generated
+COPY deploy/health-check.mjs deploy/
 RUN install -d -o node -g node -m 0700 /data
 USER node
 VOLUME /data
 EXPOSE 8080
 # Runs also while the event store is waited for: an orchestrator should not restart what only waits.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.KEYTURN_PORT}/debug/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "deploy/health-check.mjs"]
 ENTRYPOINT ["node", "dist/cli/main.js"]
 CMD ["serve"]

@@ -45,6 +45,8 @@ export function lineOf(event: RecordedEvent): string {
 /**
  * What is true of the events of a file up to a line: each follows the event before it in its stream, and their lines have a
  * hash. The same checks hold for events that are written and for lines that are read.
+ *
+ * It holds the last hash of every stream: some 200 bytes each, so that 5 million streams take 1 GB.
  */
 export class FileChains {
   readonly #streams = new Map<string, { readonly revision: bigint; readonly hash: string }>();
