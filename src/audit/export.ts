@@ -2,9 +2,12 @@ import {
   appendFileSync,
   closeSync,
   existsSync,
+  fchmodSync,
   fsyncSync,
   ftruncateSync,
   openSync,
+  readFileSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
@@ -30,10 +33,11 @@ export async function exportLog(
   options: ExportOptions = {},
 ): Promise<number> {
   const chains = new FileChains();
-  const written = existsSync(file) ? await continueAfter(eventStore, file, chains) : undefined;
+  const written = isBegun(file) ? await continueAfter(eventStore, file, chains) : undefined;
   // Secrets are in it as hashes, and keys encrypted: still for its owner only.
-  const descriptor = openSync(file, written === undefined ? 'wx' : 'r+', 0o600);
+  const descriptor = openSync(file, written === undefined ? 'w' : 'r+', 0o600);
   try {
+    fchmodSync(descriptor, 0o600);
     if (written === undefined) writeSync(descriptor, `${fileHeader}\n`);
     else ftruncateSync(descriptor, written.offset);
     const head = await headOf(eventStore);
@@ -47,6 +51,13 @@ export async function exportLog(
     closeSync(descriptor);
   }
   return chains.events;
+}
+
+/** One that was cut off within its first line holds nothing to continue. */
+function isBegun(file: string): boolean {
+  if (!existsSync(file)) return false;
+  const start = `${fileHeader}\n`;
+  return statSync(file).size >= start.length || !start.startsWith(readFileSync(file, 'utf8'));
 }
 
 function linesOf(events: readonly RecordedEvent[], chains: FileChains): string {

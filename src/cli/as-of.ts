@@ -9,6 +9,7 @@ import { jsonArray, ndjson, tableBlocks, writeOut, writePaged } from './output.t
 
 export interface AsOfSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly format: 'table' | 'json' | 'ndjson';
   readonly user?: string | undefined;
 }

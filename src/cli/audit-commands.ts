@@ -16,6 +16,7 @@ export function addAuditCommands(program: Command): void {
     .command('verify')
     .description('check that nobody edited the log; names the first event that does not fit')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(
       new Option('--threads <number>', 'how many threads share the work on a long log')
         .default(Math.min(2, availableParallelism()))
@@ -44,6 +45,7 @@ export function addAuditCommands(program: Command): void {
     .command('checkpoint')
     .description('print the last signed checkpoint of the log; keep it elsewhere')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(new Option('--verifier-key', 'print the key to verify it with'))
     .action(checkpoint);
 
@@ -52,6 +54,7 @@ export function addAuditCommands(program: Command): void {
     .description('write a proof that an event is in the log, which anyone can verify offline')
     .argument('<event>', 'position, <stream>@<revision>, or id')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(new Option('--out <file>', 'a new file (default: standard output)'))
     .action(prove);
 
@@ -60,6 +63,7 @@ export function addAuditCommands(program: Command): void {
     .description('show the life of a machine user: what changed, when, by whom and from where')
     .argument('<user>', 'id or user name; also of a user that was removed')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(
       new Option('--format <format>', 'form of the answer')
         .choices(['table', 'json', 'ndjson', 'csv'] as const)
@@ -85,6 +89,7 @@ export function addAuditCommands(program: Command): void {
     .description('show who could sign in at a moment, with which secret, and who had which role')
     .argument('<moment>', momentForm)
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(standingFormat())
     .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
     .action(asOf);
@@ -95,6 +100,7 @@ export function addAuditCommands(program: Command): void {
     .argument('<from>', momentForm)
     .argument('<to>', momentForm)
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(standingFormat())
     .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
     .action(diff);
@@ -105,6 +111,7 @@ export function addAuditCommands(program: Command): void {
       'build the read model anew from the log and swap it in; ctrl-C stops, the next replay goes on',
     )
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(
       new Option('--check', 'change nothing: compare the live read model with the log, row by row').conflicts(
         'projection',
@@ -123,6 +130,7 @@ export function addAuditCommands(program: Command): void {
     .description('copy the log into a new file, consistent also while the instance writes')
     .argument('<file>', 'a new file')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .action(backup);
 
   program
@@ -130,6 +138,7 @@ export function addAuditCommands(program: Command): void {
     .description('put a backup in the place of the log of a stopped instance, if it verifies')
     .argument('<file>', 'a file that keyturn backup wrote')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(new Option('--replace', 'keep the log that is there aside, in a folder beside it'))
     .action(restore);
 
@@ -137,6 +146,7 @@ export function addAuditCommands(program: Command): void {
     .command('report')
     .description('write one page for auditors: secrets by age, rotations, who rotates, state of the log')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(new Option('--out <file>', 'the page').default('report.html'))
     .action(report);
 }

@@ -4,6 +4,7 @@ import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
 import { EventStoreUnavailableError, EventStoreUnusableError } from '../eventstore/errors.ts';
+import { openEventStoreDbEventStore } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
@@ -11,23 +12,42 @@ export interface OpenedLog extends AuditedLog {
   readonly dataDirectory: DataDirectory;
 }
 
-/** Runs an audit command on the log in `dataDir`. What the user can mend is told in one line, with status 1. */
+export interface LogSettings {
+  readonly dataDir: string;
+  /** `sqlite`, in the data directory, or a connection string. */
+  readonly eventStore: string;
+}
+
+/** Runs an audit command on the log of an instance. What the user can mend is told in one line, with status 1. */
 export async function withAuditedLog(
-  { dataDir }: { readonly dataDir: string },
+  settings: LogSettings,
   run: (log: OpenedLog) => Promise<void>,
 ): Promise<void> {
   await reportingErrors(async () => {
-    const dataDirectory = new DataDirectory(resolve(dataDir), { create: false });
-    const { eventsFile: file, logTreeFolder: treeFolder } = dataDirectory;
-    if (!existsSync(file))
-      throw new AuditError(`there is no event log at ${file}: name its folder with --data-dir`);
-    const eventStore = openSqliteEventStore({ file, readOnly: true });
+    const log = openLog(settings);
     try {
-      await run({ eventStore, file, treeFolder, dataDirectory });
+      await run(log);
     } finally {
-      await eventStore.close();
+      await log.eventStore.close();
     }
   });
+}
+
+function openLog({ dataDir, eventStore }: LogSettings): OpenedLog {
+  const dataDirectory = new DataDirectory(resolve(dataDir), { create: false });
+  const { eventsFile: file, logTreeFolder: treeFolder } = dataDirectory;
+  if (eventStore !== 'sqlite') {
+    const store = openEventStoreDbEventStore({ connectionString: eventStore });
+    return { eventStore: store, treeFolder, dataDirectory };
+  }
+  if (!existsSync(file))
+    throw new AuditError(`there is no event log at ${file}: name its folder with --data-dir`);
+  return { eventStore: openSqliteEventStore({ file, readOnly: true }), file, treeFolder, dataDirectory };
+}
+
+/** @throws AuditError the log is not a file in the data directory; `instead` says what to do then */
+export function requireEmbeddedStore({ eventStore }: LogSettings, instead: string): void {
+  if (eventStore !== 'sqlite') throw new AuditError(`this is for the embedded event store only: ${instead}`);
 }
 
 const expectedErrors = [AuditError, EventStoreUnusableError, EventStoreUnavailableError];
@@ -39,5 +59,15 @@ export async function reportingErrors(run: () => Promise<void>): Promise<void> {
     if (!expectedErrors.some((expected) => error instanceof expected)) throw error;
     process.stderr.write(`keyturn: ${(error as Error).message}\n`);
     process.exitCode = 1;
+  }
+}
+
+/** What the system refuses of a file is what the user can mend. */
+export async function fileErrorsReported(run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    const isExpected = error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
+    throw isExpected ? new AuditError(error.message, { cause: error }) : error;
   }
 }

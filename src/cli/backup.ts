@@ -7,17 +7,19 @@ import { backUpEventLog } from '../eventstore/sqlite/backup.ts';
 import { replaceEventLog } from '../eventstore/sqlite/replace-log.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
-import { reportingErrors, withAuditedLog } from './audited-log.ts';
+import { fileErrorsReported, reportingErrors, requireEmbeddedStore, withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { verificationText } from './verify.ts';
 
 export interface BackupSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
 }
 
 /** Copies the log of a running or stopped instance into a new file. */
 export async function backup(file: string, settings: BackupSettings): Promise<void> {
   await withAuditedLog(settings, async ({ dataDirectory }) => {
+    requireEmbeddedStore(settings, 'back up the store itself, or use keyturn export');
     await fileErrorsReported(() => backUpEventLog(dataDirectory.eventsFile, resolve(file)));
     say(`the log is backed up to ${file}. The master key is not in it: keep it too, apart from this`);
   });
@@ -25,13 +27,16 @@ export async function backup(file: string, settings: BackupSettings): Promise<vo
 
 export interface RestoreSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly replace?: true | undefined;
 }
 
 /** Puts a backup in the place of the log, when it is intact; else everything stays as it is. */
-export async function restore(file: string, { dataDir, replace }: RestoreSettings): Promise<void> {
+export async function restore(file: string, settings: RestoreSettings): Promise<void> {
+  const { dataDir, replace } = settings;
   await reportingErrors(() =>
     fileErrorsReported(async () => {
+      requireEmbeddedStore(settings, 'restore the store itself, or use keyturn import');
       if (!existsSync(file)) throw new AuditError(`there is no file ${file}`);
       const directory = new DataDirectory(resolve(dataDir));
       const { eventsFile } = directory;
@@ -86,15 +91,6 @@ function putInPlace(restored: string, { eventsFile, readModelFile, logTreeFolder
   for (const suffix of ['', '-wal', '-shm']) rmSync(readModelFile + suffix, { force: true });
   replaceEventLog(eventsFile, restored, aside);
   if (existsSync(aside)) say(`the old log is kept in ${aside}`);
-}
-
-async function fileErrorsReported(run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    const isExpected = error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
-    throw isExpected ? new AuditError(error.message, { cause: error }) : error;
-  }
 }
 
 function say(text: string): void {

@@ -8,6 +8,7 @@ import { csv, jsonArray, ndjson, tableBlocks, writeOut, writePaged } from './out
 
 export interface HistorySettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly format: 'table' | 'json' | 'ndjson' | 'csv';
   readonly since?: string | undefined;
   readonly until?: string | undefined;

@@ -8,7 +8,7 @@ import { DataDirectory } from '../data-directory.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
 import { openEventStoreDbEventStore } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
-import { reportingErrors } from './audited-log.ts';
+import { fileErrorsReported, reportingErrors } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { serveOptions } from './settings.ts';
 
@@ -25,7 +25,9 @@ export function addMoveCommands(program: Command): void {
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
     .addOption(new Option('--output <file>', 'file to write').makeOptionMandatory())
-    .action(({ output, ...settings }) => reportingErrors(() => exportTo(output, settings)));
+    .action(({ output, ...settings }) =>
+      reportingErrors(() => fileErrorsReported(() => exportTo(output, settings))),
+    );
 
   program
     .command('import')
@@ -33,7 +35,9 @@ export function addMoveCommands(program: Command): void {
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
     .addOption(new Option('--input <file>', 'file to read').makeOptionMandatory())
-    .action(({ input, ...settings }) => reportingErrors(() => importFrom(input, settings)));
+    .action(({ input, ...settings }) =>
+      reportingErrors(() => fileErrorsReported(() => importFrom(input, settings))),
+    );
 }
 
 async function exportTo(file: string, settings: MoveSettings): Promise<void> {

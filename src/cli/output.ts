@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -22,15 +22,25 @@ function printableLines(text: string): string {
 
 /** Writes `lines` to standard output, through a pager where that is a terminal and `PAGER` or less is there. */
 export async function writePaged(lines: AsyncIterable<string>): Promise<void> {
-  if (!process.stdout.isTTY) return writeOut(lines);
+  const pager = process.env['PAGER'] || 'less';
+  if (!process.stdout.isTTY || !isInstalled(pager)) return writeOut(lines);
   // -F: no pager for what fits on the screen, -R: colours, -X: leave it on the screen.
-  const pager = spawn(process.env['PAGER'] || 'less', {
+  const paging = spawn(pager, {
     shell: true,
     stdio: ['pipe', 'inherit', 'inherit'],
     env: { LESS: 'FRX', ...process.env },
   });
-  await write(lines, pager.stdin);
-  if (pager.exitCode === null) await once(pager, 'close');
+  await write(lines, paging.stdin);
+  if (paging.exitCode === null) await once(paging, 'close');
+}
+
+/** Whether the shell finds the command. Asked before: a pager that is not there would swallow what it is given. */
+function isInstalled(command: string): boolean {
+  const [program = ''] = command.trim().split(/\s+/);
+  return (
+    spawnSync('command -v "$PROGRAM"', { shell: true, env: { ...process.env, PROGRAM: program } }).status ===
+    0
+  );
 }
 
 export function writeOut(lines: AsyncIterable<string>): Promise<void> {

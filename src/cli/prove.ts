@@ -8,6 +8,7 @@ import { type OpenedLog, withAuditedLog } from './audited-log.ts';
 
 export interface CheckpointSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly verifierKey?: true | undefined;
 }
 
@@ -25,12 +26,13 @@ export async function checkpoint(settings: CheckpointSettings): Promise<void> {
 
 export interface ProveSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly out?: string | undefined;
 }
 
 /** Writes a proof that an event is in the log, to a file that is not there yet or to standard output. */
-export async function prove(eventName: string, { dataDir, out }: ProveSettings): Promise<void> {
-  await withAuditedLog({ dataDir }, async (log) => {
+export async function prove(eventName: string, { out, ...settings }: ProveSettings): Promise<void> {
+  await withAuditedLog(settings, async (log) => {
     const verifier = await requireVerifier(log);
     const event = await findEvent(log.eventStore, eventName);
     const proof = proveInclusion(log.dataDirectory.logTreeFolder, event, verifier);

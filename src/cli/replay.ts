@@ -9,12 +9,13 @@ import type { DataDirectory } from '../data-directory.ts';
 import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { syncToDisk } from '../eventstore/sqlite/sync-to-disk.ts';
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
-import { type OpenedLog, withAuditedLog } from './audited-log.ts';
+import { type OpenedLog, requireEmbeddedStore, withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { toJson } from './output.ts';
 
 export interface ReplaySettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly check?: true | undefined;
   readonly projection?: string | undefined;
 }
@@ -32,7 +33,10 @@ export async function replay(settings: ReplaySettings): Promise<void> {
       if (settings.projection !== undefined)
         await runProjection(log, settings.projection, interrupted.signal);
       else if (settings.check) await check(log, interrupted.signal);
-      else await rebuild(log, interrupted.signal);
+      else {
+        requireEmbeddedStore(settings, 'stop the node, delete its read-model.db, and start it');
+        await rebuild(log, interrupted.signal);
+      }
     });
   } finally {
     process.off('SIGINT', interrupt);

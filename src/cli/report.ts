@@ -9,12 +9,13 @@ import { eventProgress } from './event-progress.ts';
 
 export interface ReportSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly out: string;
 }
 
 /** Writes one page for auditors: secrets by age, rotations, who rotates, and whether the log is intact. */
-export async function report({ dataDir, out }: ReportSettings): Promise<void> {
-  await withAuditedLog({ dataDir }, async (log) => {
+export async function report({ out, ...settings }: ReportSettings): Promise<void> {
+  await withAuditedLog(settings, async (log) => {
     const verifying = eventProgress('verifying');
     const verification = await verifyLog(log, { onProgress: verifying.update }).finally(verifying.stop);
     const head = Number(await headOf(log.eventStore));

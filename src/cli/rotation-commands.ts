@@ -26,6 +26,7 @@ export function addRotationCommands(program: Command): void {
     .command('stale')
     .description('list the live secrets to look at: replaced ones still used, unused ones, old ones')
     .addOption(serveOptions.dataDir)
+    .addOption(serveOptions.eventStore)
     .addOption(
       new Option('--unused-days <number>', 'days without use after which a secret is listed')
         .default(90)

@@ -101,18 +101,24 @@ function readCredentials(file: string): Credentials {
 }
 
 async function request<Answer>(url: string, init: RequestInit): Promise<Answer> {
-  let response: Response;
-  try {
-    response = await fetch(url, init);
-  } catch (error) {
+  const target = URL.parse(url);
+  if (target === null || !['http:', 'https:'].includes(target.protocol)) {
+    throw new ServiceClientError(`${url} is not an http or https URL: say where Keyturn is with --url`);
+  }
+  const response = await fetch(target, init).catch((error: unknown) => {
     throw new ServiceClientError(
-      `no Keyturn answers at ${new URL(url).origin}: start it, or say where it is with --url`,
+      `no Keyturn answers at ${target.origin}: start it, or say where it is with --url`,
       { cause: error },
     );
-  }
-  const answer = (await response.json()) as Answer & { message?: string; error_description?: string };
+  });
+  const answer = (await response.json().catch((error: unknown) => {
+    throw new ServiceClientError(
+      `what answers at ${target.origin} is not Keyturn: say where that is with --url`,
+      { cause: error },
+    );
+  })) as Answer & { message?: string; error_description?: string };
   if (response.ok) return answer;
   throw new ServiceClientError(
-    `${new URL(url).pathname} was refused with ${response.status}: ${answer.message ?? answer.error_description}`,
+    `${target.pathname} was refused with ${response.status}: ${answer.message ?? answer.error_description}`,
   );
 }

@@ -6,6 +6,7 @@ import { csv, jsonArray, tableBlocks, writeOut, writePaged } from './output.ts';
 
 export interface StaleSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly unusedDays: number;
   readonly oldDays: number;
   readonly format: 'table' | 'json' | 'csv';
@@ -14,8 +15,8 @@ export interface StaleSettings {
 const columns = ['user', 'userId', 'secret', 'reasons', 'created', 'last used', 'retires'];
 
 /** Lists the live secrets that somebody should look at: replaced ones that are still used, unused ones, old ones. */
-export async function stale({ dataDir, format, ...limits }: StaleSettings): Promise<void> {
-  await withAuditedLog({ dataDir }, async ({ eventStore }) => {
+export async function stale({ dataDir, eventStore: store, format, ...limits }: StaleSettings): Promise<void> {
+  await withAuditedLog({ dataDir, eventStore: store }, async ({ eventStore }) => {
     const head = Number(await headOf(eventStore));
     const progress = eventProgress('reading the log');
     const onProgress = (position: number) => progress.update(position, head);

@@ -11,6 +11,7 @@ import { ndjson, printable, writeOut } from './output.ts';
 
 export interface TailSettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly externalUrl?: string | undefined;
   readonly after?: bigint | undefined;
   readonly type?: readonly string[] | undefined;

@@ -10,6 +10,7 @@ import { toJson } from './output.ts';
 
 export interface VerifySettings {
   readonly dataDir: string;
+  readonly eventStore: string;
   readonly threads: number;
   readonly format: 'text' | 'json';
   /** Files that hold a checkpoint. */
@@ -30,9 +31,9 @@ export async function verify(settings: VerifySettings): Promise<void> {
 }
 
 async function verifyWholeLog(settings: VerifySettings, verifier: NoteVerifier | undefined): Promise<void> {
-  const { dataDir, threads, format } = settings;
+  const { threads, format } = settings;
   const checkpoints = (settings.checkpoint ?? []).map((file) => ({ source: file, text: readText(file) }));
-  await withAuditedLog({ dataDir }, async (log) => {
+  await withAuditedLog(settings, async (log) => {
     const progress = eventProgress('verifying');
     const options = { threads, checkpoints, verifier, onProgress: progress.update };
     const verification = await verifyLog(log, options).finally(progress.stop);

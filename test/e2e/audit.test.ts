@@ -1,7 +1,10 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { closedAfterTest } from '../contract/event-store.contract.ts';
+import { EventStoreDbServer } from '../support/eventstoredb/server.ts';
 import { runKeyturn, serveKeyturn } from '../support/keyturn-process.ts';
 import { requestToken } from '../support/running-service.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -53,6 +56,24 @@ describe('keyturn verify', () => {
     const { status, stderr } = await runKeyturn(['verify', '--data-dir', 'elsewhere'], folder);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^keyturn: there is no event log at .*elsewhere\/events\.db/);
+  });
+});
+
+describe('with the event store of several machines', () => {
+  it('its log is read, and what is for the embedded store is refused', async () => {
+    const folder = temporaryFolder();
+    const server = await EventStoreDbServer.start();
+    onTestFinished(() => server.stop());
+    const environment = { KEYTURN_EVENTSTORE: server.connectionString };
+    const verified = await runKeyturn(['verify'], folder, environment);
+    expect(verified).toMatchObject({ status: 0, stdout: expect.stringMatching(/^intact: 0 events/) });
+    for (const command of [['backup', 'b.db'], ['restore', 'b.db'], ['replay']]) {
+      const refused = await runKeyturn(command, folder, environment);
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/^keyturn: this is for the embedded event store only: /),
+      ]);
+    }
   });
 });
 
@@ -213,9 +234,14 @@ describe('keyturn checkpoint, prove and verify --proof', () => {
 describe('keyturn backup and restore', () => {
   const data = (folder: string, file: string) => join(folder, 'data', file);
 
+  const eventsIn = async (file: string) => {
+    const store = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
+    return Array.fromAsync(store.readAll());
+  };
+
   it('bring a log back, and keep the one that was there aside', async () => {
     const folder = await stoppedInstance();
-    const log = readFileSync(data(folder, 'events.db'));
+    const log = await eventsIn(data(folder, 'events.db'));
     const backup = await runKeyturn(['backup', 'backup.db'], folder);
     expect(backup).toMatchObject({ status: 0, stderr: expect.stringContaining('backed up to backup.db') });
     const refused = await runKeyturn(['restore', 'backup.db'], folder);
@@ -223,7 +249,8 @@ describe('keyturn backup and restore', () => {
     const restored = await runKeyturn(['restore', 'backup.db', '--replace'], folder);
     expect(restored).toMatchObject({ status: 0, stdout: expect.stringMatching(/^intact: \d+ events/) });
     const [aside = ''] = readdirSync(join(folder, 'data')).filter((name) => name.includes('replaced'));
-    expect(readFileSync(data(folder, join(aside, 'events.db'))).equals(log)).toBe(true);
+    expect(await eventsIn(data(folder, join(aside, 'events.db')))).toEqual(log);
+    expect(await eventsIn(data(folder, 'events.db'))).toEqual(log);
     expect(readdirSync(join(folder, 'data', aside))).toContain('log-tree');
   });
 
