@@ -37,6 +37,11 @@ export class DpopNonces {
     return timingSafeEqual(Buffer.from(mac, 'base64url'), this.#mac(window)) ? window : undefined;
   }
 
+  /** The oldest minute whose nonces are still taken. */
+  oldestWindow(): number {
+    return this.#window() - 1;
+  }
+
   #window(): number {
     return Math.floor(this.#clock().getTime() / windowLength);
   }

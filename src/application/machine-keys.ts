@@ -24,6 +24,8 @@ export interface AddedMachineKey {
 const never = '9999-12-31T23:59:59.000Z';
 /** In bits, of an RSA modulus: what is made, and the bounds of what is taken. Larger ones only cost time. */
 const rsaBits = { made: 2048, least: 2048, most: 8192 };
+/** Which practically every key has. To verify takes time with its length. */
+const largestRsaExponent = 65_537n;
 const ecCurves = ['prime256v1', 'secp384r1', 'secp521r1'];
 /** In characters. */
 const longestPem = 16_384;
@@ -116,12 +118,15 @@ function readPublicKey(pem: string): string {
 }
 
 function faultOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): string | undefined {
-  const { modulusLength = 0, namedCurve = '' } = asymmetricKeyDetails;
+  const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = asymmetricKeyDetails;
   switch (asymmetricKeyType) {
     case 'rsa':
-      return modulusLength >= rsaBits.least && modulusLength <= rsaBits.most
+      if (modulusLength < rsaBits.least || modulusLength > rsaBits.most) {
+        return `an RSA key must have ${rsaBits.least} to ${rsaBits.most} bits`;
+      }
+      return publicExponent <= largestRsaExponent
         ? undefined
-        : `an RSA key must have ${rsaBits.least} to ${rsaBits.most} bits`;
+        : `an RSA key must have a public exponent of at most ${largestRsaExponent}`;
     case 'ec':
       return ecCurves.includes(namedCurve) ? undefined : 'an EC key must be on P-256, P-384 or P-521';
     case 'ed25519':

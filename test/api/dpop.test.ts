@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
 import { describe, expect, it } from 'vitest';
@@ -45,7 +45,7 @@ async function withKey(options: Parameters<typeof runningService>[0] = {}, profi
       .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk, ...header })
       .sign(key);
   };
-  const send = async (proof: string) =>
+  const send = async (proof: string, secret = robot.clientSecret) =>
     answerOf(
       await fetch(`${running.url}/oauth/v2/token`, {
         method: 'POST',
@@ -53,7 +53,7 @@ async function withKey(options: Parameters<typeof runningService>[0] = {}, profi
         body: new URLSearchParams({
           grant_type: 'client_credentials',
           client_id: robot.clientId,
-          client_secret: robot.clientSecret,
+          client_secret: secret,
           scope: managementScope,
         }),
       }),
@@ -193,6 +193,35 @@ describe('a proof at the token endpoint', () => {
     const { status, body, headers } = await send(await proofForToken(await makeOverrides()));
     expect([status, body.error]).toEqual([400, error]);
     expect(headers.get('dpop-nonce')).toEqual(expect.any(String));
+  });
+
+  it.each([
+    ['a large exponent', 2048, 0x1_00_0f],
+    ['a large modulus', 4104, undefined],
+  ])('with an RSA key with %s is refused, and with another is not', async (_, modulusLength, exponent) => {
+    const { send, proofForToken } = await withKey();
+    const proofWith = async (bits: number, publicExponent = 0x1_00_01) => {
+      const pair = generateKeyPairSync('rsa', { modulusLength: bits, publicExponent });
+      const key = pair.privateKey.toCryptoKey({ name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }, false, [
+        'sign',
+      ]);
+      return proofForToken({ key, header: { alg: 'RS256', jwk: await exportJWK(pair.publicKey) } });
+    };
+    const { status, body } = await send(await proofWith(modulusLength, exponent));
+    expect([status, body.error, body.error_description]).toEqual([
+      400,
+      'invalid_dpop_proof',
+      expect.stringContaining('65537 and up to 4096 bits'),
+    ]);
+    expect((await send(await proofWith(2048))).status).toBe(200);
+  });
+
+  it('is not used up by a client that is not authenticated', async () => {
+    const { send, proofForToken } = await withKey();
+    const proof = await proofForToken();
+    expect((await send(proof, 'wrong')).body.error).toBe('invalid_client');
+    expect((await send(proof)).status).toBe(200);
+    expect((await send(proof)).body.error).toBe('invalid_dpop_proof');
   });
 
   it('that is no JWT, or two of them, is refused', async () => {

@@ -49,6 +49,10 @@ async function withKey(options: Parameters<typeof runningService>[0] = {}) {
   };
 }
 
+const { publicKey: largeExponent } = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  publicExponent: 0x1_00_0f,
+});
 const pem = (key: KeyObject) => Buffer.from(key.export({ type: 'spki', format: 'pem' })).toString('base64');
 
 describe('machine keys', () => {
@@ -157,6 +161,7 @@ describe('machine keys', () => {
       { type: 1, publicKey: pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey) },
       '2048',
     ],
+    ['an RSA key that is slow to verify with', { type: 1, publicKey: pem(largeExponent) }, '65537'],
     [
       'a curve that JWS does not know',
       { type: 1, publicKey: pem(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey) },

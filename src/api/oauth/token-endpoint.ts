@@ -26,8 +26,9 @@ export async function answerTokenRequest(dependencies: OAuthDependencies, reques
   if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing');
   // Before the client is authenticated: a client that has to repeat the request for a nonce has not used up an assertion.
   const proof = provenRequestOf(request);
-  const keyThumbprint = proof && (await dependencies.dpop.verify(proof));
+  const examined = proof && (await dependencies.dpop.examine(proof));
   const client = await requireGrantee(grantType, dependencies, request, form);
+  const keyThumbprint = examined && dependencies.dpop.use(examined);
   return grantTo(client, keyThumbprint, dependencies, form);
 }
 
