@@ -1,4 +1,4 @@
-import { machineUser } from '../domain/aggregates.ts';
+import { machineUser, organization } from '../domain/aggregates.ts';
 import { liveSecrets } from '../domain/machine-user/secrets.ts';
 import { exists } from '../domain/machine-user/state.ts';
 import type { AuthenticatedClient } from './client-authentication.ts';
@@ -12,14 +12,17 @@ export type CredentialCheck = (typeof credentialChecks)[number];
 export type IsStillValid = (client: AuthenticatedClient) => Promise<boolean>;
 
 /**
- * `strict` looks at the machine user's stream, so that what another node has changed counts at once, for one read of the
- * event store each time. `read-model` asks nobody: the read model has just been asked.
+ * `strict` looks at the streams of the machine user and its organization, so that what another node has changed counts at
+ * once, for two reads of the event store each time, side by side. `read-model` asks nobody: the read model has just been asked.
  */
 export function credentialCheck(check: CredentialCheck, commands: CommandHandler): IsStillValid {
   if (check === 'read-model') return async () => true;
-  return async ({ userId, credential: { kind, id } }) => {
-    const { state } = await commands.load(machineUser, userId);
-    if (!exists(state) || state.status !== 'active') return false;
+  return async ({ userId, organizationId, credential: { kind, id } }) => {
+    const [{ state }, owner] = await Promise.all([
+      commands.load(machineUser, userId),
+      commands.load(organization, organizationId),
+    ]);
+    if (!exists(state) || state.status !== 'active' || owner.state.status !== 'active') return false;
     if (kind === 'key') return state.keyIds.includes(id);
     return liveSecrets(state.secrets, commands.now().toISOString()).some(({ secretId }) => secretId === id);
   };

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { accountTables } from './machine-users.ts';
 import type { Projection } from './projection.ts';
 
 /** Access tokens that were revoked one by one, for as long as they would have lived. */
@@ -25,7 +26,7 @@ export const accessTokensProjection: Projection = {
 };
 
 export interface TokenStanding {
-  /** The user may act now. */
+  /** The user may act now: neither it nor its organization is inactive or locked. */
   readonly isActive: boolean;
   /** Tokens of an epoch before this one have ended, see `AccessTokenClaims`. */
   readonly tokenEpoch: number;
@@ -35,9 +36,9 @@ export interface TokenStanding {
 
 export function accessTokenQueries(db: DatabaseSync) {
   const standing = db.prepare(
-    `SELECT state, token_epoch AS tokenEpoch,
+    `SELECT u.state = 'active' AND o.state = 'active' AS isActive, u.token_epoch AS tokenEpoch,
             EXISTS (SELECT 1 FROM revoked_access_tokens WHERE token_id = ?) AS isRevoked
-       FROM machine_users WHERE user_id = ?`,
+       FROM ${accountTables} WHERE u.user_id = ?`,
   );
 
   return {
@@ -46,7 +47,7 @@ export function accessTokenQueries(db: DatabaseSync) {
       const row = standing.get(tokenId, userId);
       if (row === undefined) return undefined;
       return {
-        isActive: row['state'] === 'active',
+        isActive: row['isActive'] === 1,
         tokenEpoch: row['tokenEpoch'] as number,
         isRevoked: row['isRevoked'] === 1,
       };

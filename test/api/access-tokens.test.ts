@@ -7,6 +7,7 @@ import {
   addRobot,
   adminToken,
   answerOf,
+  type CallManagement,
   managementClient,
   managementScope,
   type Robot,
@@ -176,6 +177,25 @@ describe.each([
       expect(await introspect(await grant(robot, scope), api)).toMatchObject({ active: true });
     },
   );
+
+  it('is not alive while the organization of its user is inactive', async () => {
+    const { running, call, grant, introspect, userinfo } = await tokenService();
+    const robot = await addRobot(call, 'robot', profile);
+    const added = await call('POST', '/orgs', { name: 'Elsewhere' });
+    const elsewhere = managementClient(running.url, await adminToken(running));
+    const inOrg: CallManagement = (method, path, body) =>
+      elsewhere(method, path, body, { 'x-zitadel-orgid': added.body.id });
+    const guest = await addRobot(inOrg, 'guest', profile);
+    const token = await grant(guest, 'openid urn:zitadel:iam:org:project:id:robot:aud');
+    for (const [change, isAlive] of [
+      ['_deactivate', false],
+      ['_reactivate', true],
+    ] as const) {
+      expect((await inOrg('POST', `/orgs/me/${change}`, {})).status).toBe(200);
+      expect(await introspect(token, robot)).toMatchObject({ active: isAlive });
+      expect((await userinfo(token)).status).toBe(isAlive ? 200 : 401);
+    }
+  });
 
   it('outlives a secret that is set or removed, unless the caller wants it to end', async () => {
     const { running, call, grant, introspect } = await tokenService();
