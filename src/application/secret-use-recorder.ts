@@ -63,8 +63,10 @@ export class SecretUseRecorder {
     const userId = this.#options.userIdByLoginName(loginName);
     if (userId === undefined) return;
     const { count = 0, recordedAt = 0 } = this.#failures.get(userId) ?? {};
-    this.#failures.set(userId, { count: count + 1, recordedAt, request });
-    this.#recordDueFailures();
+    const failures = { count: count + 1, recordedAt, request };
+    this.#failures.set(userId, failures);
+    const now = this.#options.commands.now().getTime();
+    if (isDue(failures, now)) this.#recordFailures(userId, failures, now);
   }
 
   /** Lets what is being written finish. Failures of the last minute that were not recorded yet are in the log only. */
@@ -76,27 +78,31 @@ export class SecretUseRecorder {
   #recordDueFailures(): void {
     const now = this.#options.commands.now().getTime();
     for (const [userId, failures] of this.#failures) {
-      if (now - failures.recordedAt < recordedFailureInterval) continue;
+      if (!isDue(failures, now)) continue;
       if (failures.count === 0) this.#failures.delete(userId);
       else this.#recordFailures(userId, failures, now);
     }
   }
 
-  #recordFailures(userId: string, { count, request: { id, origin } }: Failures, now: number): void {
-    const pending = this.#failures.get(userId);
-    if (pending !== undefined) Object.assign(pending, { count: 0, recordedAt: now });
+  #recordFailures(userId: string, { count, request }: Failures, now: number): void {
+    const { id, origin } = request;
+    this.#failures.set(userId, { count: 0, recordedAt: now, request });
+    /** They wait for the next minute. */
+    const postpone = () => {
+      const later = this.#failures.get(userId) ?? { count: 0, recordedAt: now, request };
+      this.#failures.set(userId, { ...later, count: later.count + count });
+    };
     const context: CommandContext = { editor: null, origin, correlationId: id, causationId: id };
     this.#write(async () => {
       const record = { type: 'RecordFailures', count, now: new Date(now).toISOString() } as const;
-      const { state, occurredAt } = await this.#options.commands.execute(
-        machineSecretUse,
-        userId,
-        record,
-        context,
-      );
-      // Another node recorded some within this minute: these wait for the next.
-      const later = this.#failures.get(userId);
-      if (state.lastFailure !== occurredAt && later !== undefined) later.count += count;
+      const { state, occurredAt } = await this.#options.commands
+        .execute(machineSecretUse, userId, record, context)
+        .catch((error) => {
+          postpone();
+          throw error;
+        });
+      // Another node recorded some within this minute.
+      if (state.lastFailure !== occurredAt) postpone();
     });
   }
 
@@ -106,4 +112,8 @@ export class SecretUseRecorder {
       .finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }
+}
+
+function isDue({ recordedAt }: Failures, now: number): boolean {
+  return now - recordedAt >= recordedFailureInterval;
 }
