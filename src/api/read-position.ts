@@ -11,18 +11,35 @@ export interface ReadPosition {
 export const positionHeader = 'x-keyturn-position';
 
 /**
+ * How far ahead a position may be to be waited for, in events or in bytes of the log, as the event store counts: no node
+ * catches up with more while a request waits.
+ */
+const farthestAhead = 100_000_000n;
+/** How many requests may wait at a time. They are not authenticated yet, and hold a connection each. */
+const mostWaiting = 1000;
+
+/**
  * Lets clients read on one node what they wrote on another: an answer says how far its node had come, and a request that
  * sends that back is answered by a node that has come as far.
  */
 export function readPosition(app: FastifyInstance, { current, waitFor }: ReadPosition): void {
+  let waiting = 0;
   app.addHook('onRequest', async (request) => {
     const sent = request.headers[positionHeader];
     if (sent === undefined) return;
     const position = parsePosition(sent);
     if (position === undefined) throw new KeyturnError('POSITION_INVALID');
-    await waitFor(position).catch((cause) => {
+    const ahead = position - current();
+    if (ahead <= 0n) return;
+    if (ahead > farthestAhead || waiting >= mostWaiting) throw new KeyturnError('POSITION_NOT_REACHED');
+    waiting++;
+    try {
+      await waitFor(position);
+    } catch (cause) {
       throw new KeyturnError('POSITION_NOT_REACHED', { cause });
-    });
+    } finally {
+      waiting--;
+    }
   });
   app.addHook('onSend', async (_request, reply) => {
     reply.header(positionHeader, String(current()));
