@@ -49,7 +49,7 @@ export interface AccessTokensOptions {
   readonly lifetime: number;
 }
 
-/** Issues access tokens, tells whether one is alive, and revokes them. A grant writes nothing; a revocation is an event. */
+/** Issues access tokens, tells whether one is alive, and revokes them. To issue writes nothing; a revocation is an event. */
 export class AccessTokens {
   /** In seconds. */
   readonly lifetime: number;

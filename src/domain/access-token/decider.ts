@@ -3,7 +3,7 @@ import type { Decider } from '../decider.ts';
 import type { EventSchemas, EventsOf } from '../event-schema.ts';
 
 /**
- * Access tokens are no events: a grant writes nothing. A token gets a stream of its own, named by its id (`jti`), only
+ * Access tokens are no events: to issue one writes nothing. A token gets a stream of its own, named by its id (`jti`), only
  * when it is revoked before it expires.
  */
 export const accessTokenEventSchemas = {
