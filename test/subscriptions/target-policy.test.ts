@@ -34,6 +34,7 @@ describe('addresses', () => {
     '10.1.2.3',
     '100.64.0.1',
     '127.0.0.1',
+    '168.63.129.16',
     '169.254.169.254',
     '172.16.0.1',
     '192.168.1.1',
@@ -45,6 +46,7 @@ describe('addresses', () => {
     '::1',
     '::ffff:127.0.0.1',
     '::ffff:a9fe:a9fe',
+    '::ffff:168.63.129.16',
     '::127.0.0.1',
     '64:ff9b::7f00:1',
     '2002:7f00:1::',
@@ -67,12 +69,12 @@ describe('addresses', () => {
   );
 
   it('in allowed networks are allowed, and no others', () => {
-    const policy = new TargetPolicy({ allowHttp: false, allowedNetworks: ['10.1.0.0/16', 'fd00:1::/32'] });
-    expect(['10.1.2.3', '::ffff:10.1.2.3', 'fd00:1::5'].map((one) => policy.isAllowedAddress(one))).toEqual([
-      true,
-      true,
-      true,
-    ]);
+    const policy = new TargetPolicy({
+      allowHttp: false,
+      allowedNetworks: ['10.1.0.0/16', 'fd00:1::/32', '168.63.129.16/32'],
+    });
+    const allowed = ['10.1.2.3', '::ffff:10.1.2.3', 'fd00:1::5', '168.63.129.16'];
+    expect(allowed.filter((one) => !policy.isAllowedAddress(one))).toEqual([]);
     expect(['10.2.0.1', '127.0.0.1', 'fd00:2::5'].map((one) => policy.isAllowedAddress(one))).toEqual([
       false,
       false,

@@ -13,6 +13,8 @@ export class ForbiddenTargetError extends Error {
 }
 
 const publicIpv6 = ipaddr.IPv6.parseCIDR('2000::/3');
+/** Public by its range, but every machine at Azure reaches the platform's own services (WireServer, DNS) there. */
+const azurePlatform = '168.63.129.16';
 
 /**
  * Where webhooks may go. Their URLs come from outside, and this process can reach what others cannot: a metadata service,
@@ -60,7 +62,7 @@ export class TargetPolicy {
   isAllowedAddress(text: string): boolean {
     const address = ipaddr.process(text);
     if (this.#allowedNetworks.some(([network, bits]) => isIn(address, network, bits))) return true;
-    if (address.range() !== 'unicast') return false;
+    if (address.range() !== 'unicast' || address.toString() === azurePlatform) return false;
     return address.kind() === 'ipv4' || address.match([publicIpv6[0], publicIpv6[1]]);
   }
 }
