@@ -60,7 +60,7 @@ export function upcastEvent(
 function schemaOf(schemas: EventSchemas, type: string): EventSchema {
   const schema = Object.hasOwn(schemas, type) ? schemas[type] : undefined;
   if (schema === undefined)
-    throw new EventSchemaError(`${type} is not an event type that this Keyturn knows`);
+    throw new EventSchemaError(`${type} is not an event type that this Keyturn knows: upgrade it`);
   return schema;
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { idOfStream } from '../domain/aggregates.ts';
-import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
+import { eventCatalogue, type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
 import { instanceProjection, instanceQueries } from './instance.ts';
@@ -158,13 +158,18 @@ export class ReadModel {
   }
 }
 
-/** The events of `types` as projections see them. Throws `EventSchemaError`. */
+/**
+ * The events of `types` as projections see them.
+ *
+ * @throws EventSchemaError an event that cannot be read, or of a type that is not in the catalogue: a newer version wrote
+ *   it, and what it changes must not be passed over
+ */
 export function projectedEvents(
   events: readonly RecordedEvent[],
   types: ReadonlySet<string>,
 ): Projected<KeyturnEvent>[] {
   return events
-    .filter((recorded) => types.has(recorded.type))
+    .filter(({ type }) => types.has(type) || !Object.hasOwn(eventCatalogue, type))
     .map((recorded) => ({
       ...readStoredEvent(recorded),
       aggregateId: idOfStream(recorded.stream),

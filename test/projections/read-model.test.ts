@@ -12,6 +12,7 @@ import {
 } from '../../src/domain/aggregates.ts';
 import { secretIdOf } from '../../src/domain/machine-secret.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
+import { headOf } from '../../src/eventstore/head.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { Projector } from '../../src/projections/projector.ts';
 import { ReadModel } from '../../src/projections/read-model.ts';
@@ -115,8 +116,7 @@ test('a user is shown as its events left it', async () => {
     { type: 'ChangeUserName', organizationId, userName: 'Welder' },
     context,
   );
-  const { position } = await store.append('end-1', [newEvent()], 'any');
-  await projector.waitFor(position);
+  await projector.waitFor(await headOf(store));
 
   expect(queries.machineUserById(userId)).toEqual({
     userId,
@@ -247,6 +247,14 @@ test('whoever waits for a position sees what stands there', async () => {
     await projector.waitFor(last?.position ?? 0n);
     expect(queries.machineUserById(userId)).toBeDefined();
   }
+});
+
+test('an event of a type that is not known stops the projector before it: a newer version wrote it', async () => {
+  const store = emptyStore();
+  const { readModel, projector } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  await store.append('machineUser-1', [newEvent('any', 'MachineUserFrozen')], 'any');
+  await expect(projector.finished()).rejects.toThrow('MachineUserFrozen');
+  expect(readModel.checkpoint()).toBeUndefined();
 });
 
 test('an event that cannot be read stops the projector, and nobody waits for it in vain', async () => {
