@@ -123,8 +123,12 @@ export class DeliveryLanes {
 
   async #deliverFirst(lane: Lane): Promise<void> {
     const [delivery] = lane.deliveries;
-    const retryIn = delivery && (await this.#options.attempt(delivery));
-    this.#running--;
+    let retryIn: number | undefined;
+    try {
+      retryIn = delivery && (await this.#options.attempt(delivery));
+    } finally {
+      this.#running--;
+    }
     if (retryIn !== undefined && !this.#options.signal.aborted) {
       lane.retryTimer = setTimeout(() => {
         this.#makeReady(lane);

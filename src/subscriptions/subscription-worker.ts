@@ -86,7 +86,12 @@ export class SubscriptionWorker {
   #saving: Promise<void> = Promise.resolve();
   #failingSince: string | undefined;
   #failingKeys = new Set<string>();
+  /** Nothing could be delivered when it was last tried. */
+  #isOut = false;
+  /** How many attempts in a row, each begun after a pause, have found the target out. */
   #probes = 0;
+  /** How often deliveries were paused since the start. */
+  #pauses = 0;
   #fault: unknown;
 
   constructor(options: SubscriptionWorkerOptions) {
@@ -172,26 +177,28 @@ export class SubscriptionWorker {
   async #attempt(delivery: Delivery): Promise<number | undefined> {
     const { deliver } = this.#options;
     const { event } = delivery;
+    const pausesBefore = this.#pauses;
     try {
       await deliver(event, { number: delivery.attempts + 1, signal: this.#stop.signal });
     } catch (error) {
       // Cut off by the stop: it stays pending, and does not count.
       if (this.#stop.signal.aborted) return 0;
-      return this.#failed(delivery, error);
+      return this.#failed(delivery, error, pausesBefore);
     }
     this.#succeeded();
     return undefined;
   }
 
   #succeeded(): void {
-    const wasOut = this.#probes > 0;
+    const wasOut = this.#isOut;
     this.#failingSince = undefined;
     this.#failingKeys.clear();
     this.#probes = 0;
+    this.#isOut = false;
     if (wasOut) this.#lanes.resume();
   }
 
-  async #failed(delivery: Delivery, error: unknown): Promise<number | undefined> {
+  async #failed(delivery: Delivery, error: unknown, pausesBefore: number): Promise<number | undefined> {
     const { retry, commands, onFailedAttempt } = this.#options;
     const now = commands.now();
     delivery.attempts++;
@@ -199,13 +206,10 @@ export class SubscriptionWorker {
     if (delivery.failingSince === undefined) this.#noteChange();
     delivery.failingSince ??= now.toISOString();
     this.#failingSince ??= now.toISOString();
-    onFailedAttempt?.({
-      event: delivery.event,
-      error,
-      attempts: delivery.attempts,
-      failingSince: this.#failingSince,
-    });
-    this.#noteOutage(delivery, error);
+    const { event, attempts } = delivery;
+    const failed = { event, error, attempts, failingSince: this.#failingSince };
+    this.#report(() => onFailedAttempt?.(failed));
+    this.#noteOutage(delivery, error, pausesBefore);
     const age = now.getTime() - Date.parse(delivery.failingSince);
     if (delivery.attempts >= retry.maxAttempts || age >= retry.giveUpAfter) {
       if (await this.#park(delivery, error)) return undefined;
@@ -215,14 +219,34 @@ export class SubscriptionWorker {
   }
 
   /** While the target is out, one delivery at a time finds out when it is back. */
-  #noteOutage(delivery: Delivery, error: unknown): void {
-    const { retry } = this.#options;
+  #noteOutage(delivery: Delivery, error: unknown, pausesBefore: number): void {
+    const retry = { ...this.#options.retry, longestDelay: this.#options.retry.longestOutageDelay };
     this.#failingKeys.add(delivery.event.orderingKey);
-    const isOut = this.#failingKeys.size >= outageThreshold;
-    if (!isOut && !(error instanceof RetryLaterError)) return;
+    if (error instanceof RetryLaterError) {
+      // The receiver knows best, but "at once" would be a loop.
+      this.#pause(Math.max(error.retryAfter, retryDelay(retry, 1)));
+      return;
+    }
+    // Attempts that were under way together tell of one outage, and not each of one more.
+    if (this.#failingKeys.size < outageThreshold || pausesBefore !== this.#pauses) return;
     this.#probes++;
-    const delay = retryDelay({ ...retry, longestDelay: retry.longestOutageDelay }, this.#probes);
-    this.#lanes.pause(Math.max(delay, error instanceof RetryLaterError ? error.retryAfter : 0));
+    this.#pause(retryDelay(retry, this.#probes));
+  }
+
+  #pause(milliseconds: number): void {
+    this.#isOut = true;
+    this.#pauses++;
+    this.#lanes.pause(milliseconds);
+  }
+
+  /** Who is told of trouble may throw: then the worker ends with that error, and nothing hangs. */
+  #report(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#fault ??= error;
+      this.#stop.abort();
+    }
   }
 
   /** False when it could not be written down: then the event stays where it is. */
@@ -241,7 +265,7 @@ export class SubscriptionWorker {
     try {
       await commands.execute(parkedEvents, name, park, { ...this.#context, causationId: eventId });
     } catch (parkError) {
-      onSaveError?.(parkError);
+      this.#report(() => onSaveError?.(parkError));
       return false;
     }
     return true;
@@ -273,7 +297,7 @@ export class SubscriptionWorker {
         this.#stop.abort();
         return;
       }
-      onSaveError?.(error);
+      this.#report(() => onSaveError?.(error));
       if (!this.#stop.signal.aborted) this.#noteChange();
     }
   }

@@ -6,6 +6,7 @@ import type { EventStore } from '../../src/eventstore/event-store.ts';
 import type { CloudEvent } from '../../src/subscriptions/cloud-event.ts';
 import { StoreFeed } from '../../src/subscriptions/event-feed.ts';
 import { followEvents, type SubscribeOptions, subscribe } from '../../src/subscriptions/subscribe.ts';
+import { RetryLaterError } from '../../src/subscriptions/subscription-worker.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -282,6 +283,43 @@ describe('a handler that throws', () => {
     broken = false;
     expect(await subscription.replayAll()).toBe(3);
     await eventually(() => expect(versions(events, 'one')).toEqual([2, 3, 4]));
+  });
+
+  it.each([
+    ['in some way', () => new Error('refused')],
+    ['and says when to try again', () => new RetryLaterError('later', 1)],
+  ])('for many events at once, %s, is asked again after one step of the backoff', async (_how, failure) => {
+    const store = emptyStore();
+    const users = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    for (const userId of users) await userWithSecrets(store, userId, 1);
+    const together = Promise.withResolvers<void>();
+    let attempts = 0;
+    const { events } = collect(store, {
+      filter: { types: ['MachineSecretSet'] },
+      // Another step, and the test does not live to see the next attempt.
+      retry: { firstDelay: 10, factor: 100_000, longestDelay: 10, longestOutageDelay: 3_600_000 },
+      concurrency: users.length,
+      handler: async (event) => {
+        attempts++;
+        if (attempts > users.length) return void events.push(event);
+        if (attempts === users.length) together.resolve();
+        await together.promise;
+        throw failure();
+      },
+    });
+    await eventually(() => expect(events).toHaveLength(users.length));
+  });
+
+  it('ends the subscription with the error of who is told of the failure, if that throws too', async () => {
+    const store = emptyStore();
+    await userWithSecrets(store, 'one', 1);
+    const { subscription } = collect(store, {
+      fail: () => true,
+      onFailedAttempt: () => {
+        throw new Error('the alarm is broken');
+      },
+    });
+    await expect(subscription.finished).rejects.toThrow('the alarm is broken');
   });
 
   it('that failed for an event is asked again after a restart, with what it already took left out', async () => {
