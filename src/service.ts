@@ -234,7 +234,13 @@ async function start(
     oauth: authorizationServer.oauth,
     audit: new AuditTrail(eventStore),
     checkpoints: checkpoints.published,
-    webhooks: { webhooks, commands, directory, deliveries: dispatcher },
+    webhooks: {
+      webhooks,
+      commands,
+      directory,
+      deliveries: dispatcher,
+      endOfLog: () => headOf(eventStore),
+    },
     leaks: {
       leaks: new Leaks({ commands, directory, hasher }),
       githubSignatures: new GithubSignatures(config.githubKeysUrl),

@@ -93,6 +93,10 @@ test.each([
     'Type of event is not known: "SubscriptionAdvanced" (KEYTURN-WebhookType)',
   ],
   [{ url, after: 'x' }, expect.stringContaining('invalid request')],
+  [
+    { url, after: '9223372036854775807' },
+    expect.stringMatching(/^invalid AddWebhookRequest.After: value must be at most \d+, the log's end/),
+  ],
 ])('%j is refused with a reason', async (body, message) => {
   const { call } = await served();
   const answer = await call('POST', '', body);

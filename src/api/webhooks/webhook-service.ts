@@ -1,4 +1,4 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Message, MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type WebhookSchema, WebhookService, WebhookState } from '#generated/keyturn/v1/webhooks_pb.js';
 import type { CommandHandler } from '../../application/command-handler.ts';
@@ -14,6 +14,8 @@ export interface WebhookDependencies {
   readonly webhooks: Webhooks;
   readonly commands: CommandHandler;
   readonly directory: WebhookDirectory;
+  /** The position of the log's last event. */
+  readonly endOfLog: () => Promise<bigint>;
   readonly deliveries: {
     recentAttempts(webhookId: string): readonly DeliveryAttempt[];
     /** Sends a test event once. */
@@ -43,7 +45,13 @@ export function webhookService(dependencies: WebhookDependencies): RpcService {
   };
 }
 
-function webhookMethods({ webhooks, commands, directory, deliveries }: WebhookDependencies): RpcMethod[] {
+function webhookMethods({
+  webhooks,
+  commands,
+  directory,
+  deliveries,
+  endOfLog,
+}: WebhookDependencies): RpcMethod[] {
   /** A webhook of another organization is as unknown as one that does not exist. */
   const find = (webhookId: string, organizationId: string): WebhookView => {
     const webhook = directory.webhookById(webhookId);
@@ -56,6 +64,10 @@ function webhookMethods({ webhooks, commands, directory, deliveries }: WebhookDe
   return [
     implement(method.addWebhook, async (request, { caller: { organizationId }, context }) => {
       const { url, types, userId, description, after } = request;
+      if (after !== undefined) {
+        const end = await endOfLog();
+        if (after > end) throw fieldInvalid(request, 'After', `value must be at most ${end}, the log's end`);
+      }
       const added = await webhooks.add(
         { organizationId, url, types, userId, description, after: after?.toString() },
         context,
@@ -93,9 +105,7 @@ function webhookMethods({ webhooks, commands, directory, deliveries }: WebhookDe
       const { webhookId, overlapSeconds } = request;
       const overlap = overlapSeconds === undefined ? defaultOverlap : overlapSeconds * 1000;
       if (overlap > longestOverlap) {
-        throw new KeyturnError('FIELD_INVALID', {
-          text: `invalid ${request.$typeName.slice('keyturn.v1.'.length)}.OverlapSeconds: value must be at most ${longestOverlap / 1000}`,
-        });
+        throw fieldInvalid(request, 'OverlapSeconds', `value must be at most ${longestOverlap / 1000}`);
       }
       const rotated = await webhooks.rotateSecret({ webhookId, organizationId }, overlap, context);
       return {
@@ -133,6 +143,11 @@ function webhookMethods({ webhooks, commands, directory, deliveries }: WebhookDe
       return { count: 1 };
     }),
   ];
+}
+
+function fieldInvalid({ $typeName }: Message, field: string, fault: string): KeyturnError {
+  const name = $typeName.slice('keyturn.v1.'.length);
+  return new KeyturnError('FIELD_INVALID', { text: `invalid ${name}.${field}: ${fault}` });
 }
 
 function toWebhook(webhook: WebhookView): MessageInitShape<typeof WebhookSchema> {
