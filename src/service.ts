@@ -113,12 +113,22 @@ export interface Service {
 export async function startService(config: ServiceConfig, options: ServiceOptions): Promise<Service> {
   const releases: (() => Promise<void> | void)[] = [];
   const release = async () => {
-    for (const one of releases.splice(0).reverse()) await one();
+    const errors: unknown[] = [];
+    for (const one of releases.splice(0).reverse()) {
+      try {
+        await one();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors);
   };
   try {
     return await start(config, options, (one) => releases.push(one), release);
   } catch (error) {
-    await release();
+    await release().catch((releaseError: unknown) =>
+      options.logger.error({ err: releaseError }, 'not everything could be released'),
+    );
     throw error;
   }
 }
