@@ -94,7 +94,7 @@ export interface Service {
   readonly eventStore: EventStore;
   readonly commands: CommandHandler;
   readonly machineUsers: MachineUsers;
-  /** Resolves after `close`. Rejects when the read model can no longer follow the log: the service must then stop. */
+  /** Resolves after `close`. Rejects when the read model or the feed of subscribers can no longer follow the log: the service must then stop. */
   readonly finished: Promise<void>;
   /** Lets requests under way finish, takes no new ones, and releases everything. */
   close(): Promise<void>;
@@ -188,8 +188,6 @@ async function start(
     source: () => issuer,
     visible: (position) => projector.waitFor(position),
     heartbeatInterval,
-    onError: (error) =>
-      logger.error({ err: error }, 'the log cannot be followed, subscribers are told nothing'),
   });
   onRelease(() => feed.stop());
 
@@ -320,7 +318,7 @@ async function start(
     eventStore,
     commands,
     machineUsers,
-    finished: projector.finished(),
+    finished: Promise.all([projector.finished(), feed.finished()]).then(() => {}),
     close,
   };
 }

@@ -1,5 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import pRetry from 'p-retry';
+import { EventStoreUnavailableError } from '../eventstore/errors.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
 import { headOf } from '../eventstore/head.ts';
 import type { EventFeed, FeedBatch, FollowOptions } from './event-feed.ts';
@@ -12,8 +14,6 @@ export interface LiveEventFeedOptions {
   readonly visible: (position: bigint) => Promise<void>;
   /** In milliseconds: followers of a log that does not grow get an empty batch so often. */
   readonly heartbeatInterval: number;
-  /** The log cannot be followed any more. */
-  readonly onError: (error: unknown) => void;
 }
 
 /** How many events are kept for followers that are nearly up to date. Others read the store. */
@@ -49,6 +49,7 @@ export class LiveEventFeed implements EventFeed {
   #accessVersion = 0;
   #heartbeat: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #failure: unknown;
 
   constructor(options: LiveEventFeedOptions) {
     this.#options = options;
@@ -60,9 +61,16 @@ export class LiveEventFeed implements EventFeed {
     this.#recentAfter = this.#position;
     this.#heartbeat = setInterval(() => this.#log.emit('changed'), this.#options.heartbeatInterval).unref();
     this.#running = this.#run().catch((error: unknown) => {
+      if (this.#stop.signal.aborted) return;
+      this.#failure = error;
       this.#stop.abort();
-      this.#options.onError(error);
     });
+  }
+
+  /** Resolves after `stop`. Rejects when the log cannot be followed any more: followers then come to an end. */
+  async finished(): Promise<void> {
+    await this.#running;
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   async stop(): Promise<void> {
@@ -96,7 +104,10 @@ export class LiveEventFeed implements EventFeed {
         continue;
       }
       const read =
-        position < this.#recentAfter ? await this.#readStored(position) : this.#readRecent(position);
+        position < this.#recentAfter
+          ? await untilReached(() => this.#readStored(position), stop)
+          : this.#readRecent(position);
+      if (read === undefined) return;
       position = read.position;
       if (!stop.aborted) yield { events: read.events.filter(accept), position };
     }
@@ -115,7 +126,11 @@ export class LiveEventFeed implements EventFeed {
     const subscription = this.#options.eventStore.subscribe({ after: this.#position, signal });
     for await (const { events, position } of subscription) {
       const read: FeedEvent[] = [];
-      for (const event of events) read.push(await this.#reader.read(event));
+      for (const event of events) {
+        const feedEvent = await untilReached(() => this.#reader.read(event), signal);
+        if (feedEvent === undefined) return;
+        read.push(feedEvent);
+      }
       await this.#untilVisible(position);
       this.#publish(read, position);
       await delay(gatheringTime, undefined, { signal }).catch(() => {});
@@ -159,6 +174,25 @@ export class LiveEventFeed implements EventFeed {
       events.push(await this.#reader.read(recorded));
     }
     return { events, position: events.length < batchLimit ? told : (events.at(-1)?.position ?? told) };
+  }
+}
+
+/** A store that cannot be reached for a while delays who reads it, and does not end them. Undefined at the abort. */
+async function untilReached<Result>(
+  read: () => Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result | undefined> {
+  try {
+    return await pRetry(read, {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: 100,
+      maxTimeout: 5000,
+      signal,
+      shouldRetry: ({ error }) => error instanceof EventStoreUnavailableError,
+    });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
   }
 }
 

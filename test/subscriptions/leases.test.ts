@@ -101,6 +101,26 @@ test('a node that was frozen cannot set the progress of its successor back', asy
   expect([...new Set(receiver.versions('one'))]).toEqual(upTo(7));
 });
 
+test('what is under way when the lease ends is cut off: another node may deliver it by then', async () => {
+  const { store, receiver, target } = await withWebhook();
+  let validFor = 100;
+  const first = await deliveryNode(store, {
+    leases: { ...soleNode, validFor: () => validFor },
+    timeout: 60_000,
+  });
+  const cutOff = Promise.withResolvers<void>();
+  receiver.answerWith((_event, response) => {
+    validFor = 0;
+    response.once('close', cutOff.resolve);
+  });
+  const { webhookId } = await first.webhooks.add(target, context);
+  await appendSecretsSet(store, 'one', 1);
+  await cutOff.promise;
+  // It was no attempt of the receiver's that failed.
+  const { state } = await first.commands.load(subscription, `webhook-${webhookId}`);
+  expect(state.progress?.failingSince).toBeUndefined();
+});
+
 test('nodes write nothing while there is no webhook', async () => {
   const store = emptyStore();
   await deliveryNode(store);

@@ -42,7 +42,10 @@ export function cuttable(store: EventStore) {
 }
 
 /** The delivery to webhooks of one of several processes on an event store. Stopped when the test ends. */
-export async function deliveryNode(eventStore: EventStore, options: { readonly leases?: Leases } = {}) {
+export async function deliveryNode(
+  eventStore: EventStore,
+  options: { readonly leases?: Leases; readonly timeout?: number } = {},
+) {
   const nodeId = randomUUID();
   const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), eventStore);
   const projector = new Projector({ eventStore, readModel, clock: () => new Date() });
@@ -58,14 +61,13 @@ export async function deliveryNode(eventStore: EventStore, options: { readonly l
     source: () => 'urn:keyturn',
     visible: (position) => projector.waitFor(position),
     heartbeatInterval: 1000,
-    onError: () => {},
   });
   await feed.start();
   const directory = readModel.queries;
   const policy = new TargetPolicy({ allowHttp: true, allowedNetworks: ['127.0.0.0/8'] });
   const masterKeys = new MasterKeys(new Uint8Array(32));
   const webhooks = new Webhooks({ commands, directory, masterKeys, policy });
-  const sender = new WebhookSender({ policy, timeout: 1000 });
+  const sender = new WebhookSender({ policy, timeout: options.timeout ?? 1000 });
   const errors: unknown[] = [];
   const leases =
     options.leases ??
@@ -102,5 +104,5 @@ export async function deliveryNode(eventStore: EventStore, options: { readonly l
     await sender.close();
     readModel.close();
   });
-  return { nodeId, commands, webhooks, dispatcher, directory, errors, projector };
+  return { nodeId, commands, webhooks, dispatcher, directory, errors, projector, feed };
 }

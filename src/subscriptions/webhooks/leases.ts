@@ -7,8 +7,8 @@ import type { FeedEvent } from '../feed-event.ts';
 export interface Leases {
   /** A node holds what it has claimed as long as it is alive. */
   isAlive(nodeId: string): boolean;
-  /** This node is sure that no other one believes it to be dead. */
-  isValid(): boolean;
+  /** In milliseconds: how long this node is sure that no other one believes it to be dead. 0: it is not. */
+  validFor(): number;
   start(): void;
   stop(): Promise<void>;
 }
@@ -16,7 +16,7 @@ export interface Leases {
 /** The process is the only one on its event store: the store sees to that. */
 export const soleNode: Leases = {
   isAlive: () => false,
-  isValid: () => true,
+  validFor: () => Number.POSITIVE_INFINITY,
   start: () => {},
   stop: async () => {},
 };
@@ -57,7 +57,7 @@ export class NodeLeases implements Leases {
 
   start(): void {
     this.#startedAt = performance.now();
-    this.#following = this.#follow(this.#options.feed.position);
+    this.#following = this.#follow(this.#options.feed.position).catch(this.#options.onError);
     this.#beat();
   }
 
@@ -76,8 +76,8 @@ export class NodeLeases implements Leases {
     return performance.now() - lastSeen < this.#options.expiry;
   }
 
-  isValid(): boolean {
-    return performance.now() < this.#validUntil;
+  validFor(): number {
+    return Math.max(0, this.#validUntil - performance.now());
   }
 
   #beat(): void {

@@ -9,7 +9,7 @@ import { testCloudEvent, testType } from '../cloud-event.ts';
 import type { EventFeed } from '../event-feed.ts';
 import { type FeedEvent, isSelected } from '../feed-event.ts';
 import type { PublishedEventType } from '../published-events.ts';
-import type { RetryPolicy } from '../retry-policy.ts';
+import { type RetryPolicy, retryDelay } from '../retry-policy.ts';
 import { webhookSubscriptionPrefix } from '../subscribe.ts';
 import { type Attempt, type FailedAttempt, SubscriptionWorker } from '../subscription-worker.ts';
 import type { Leases } from './leases.ts';
@@ -35,7 +35,7 @@ export interface WebhookDispatcherOptions {
   /** The issuer: `source` of test events. */
   readonly source: () => string;
   readonly eventStore: EventStore;
-  readonly feed: EventFeed & { readonly position: bigint };
+  readonly feed: EventFeed & { readonly position: bigint; readonly isRunning: boolean };
   readonly commands: CommandHandler;
   readonly webhooks: Webhooks;
   readonly directory: WebhookDirectory & { webhooks(): WebhookView[] };
@@ -48,7 +48,8 @@ export interface WebhookDispatcherOptions {
   readonly disableAfter: number;
   /** In milliseconds: how old progress may be that is not saved yet. */
   readonly saveInterval: number;
-  readonly onError: (webhookId: string, error: unknown) => void;
+  /** `webhookId`: undefined where it is about none, or all. */
+  readonly onError: (webhookId: string | undefined, error: unknown) => void;
 }
 
 interface Running {
@@ -69,8 +70,10 @@ export const webhookRetryPolicy: RetryPolicy = {
 const concurrency = 8;
 const maxPending = 1000;
 const recentAttempts = 50;
-/** In milliseconds: when a worker is started again that ended with an error. */
-const restartDelay = 1000;
+/** When a worker is started again that has ended, by how often it failed in a row. Each start writes to the log. */
+const restartPolicy = { firstDelay: 1000, factor: 2, longestDelay: 5 * 60 * 1000 };
+/** In milliseconds: a timer takes no more. */
+const longestTimer = 2 ** 31 - 1;
 
 /** Runs a worker for each webhook that is enabled: a target that is slow or dead holds up its own worker only. */
 export class WebhookDispatcher {
@@ -78,6 +81,8 @@ export class WebhookDispatcher {
   readonly #stop = new AbortController();
   readonly #running = new Map<string, Running>();
   readonly #recent = new Map<string, DeliveryAttempt[]>();
+  /** How often the worker of a webhook failed since something arrived. */
+  readonly #failures = new Map<string, number>();
   #following: Promise<void> | undefined;
 
   constructor(options: WebhookDispatcherOptions) {
@@ -89,7 +94,7 @@ export class WebhookDispatcher {
     const after = feed.position;
     leases.start();
     for (const { webhookId } of directory.webhooks()) this.#reconcile(webhookId);
-    this.#following = this.#follow(after);
+    this.#following = this.#follow(after).catch((error: unknown) => this.#options.onError(undefined, error));
   }
 
   async stop(): Promise<void> {
@@ -144,29 +149,35 @@ export class WebhookDispatcher {
     const running = this.#running.get(webhookId);
     if (webhook?.isEnabled !== true) running?.stopping.abort();
     else if (running === undefined) this.#startWorker(webhookId);
-    if (webhook === undefined) this.#recent.delete(webhookId);
+    if (webhook !== undefined) return;
+    this.#recent.delete(webhookId);
+    this.#failures.delete(webhookId);
   }
 
   #startWorker(webhookId: string): void {
     const stopping = new AbortController();
-    const finished = this.#run(webhookId, stopping.signal).then(
-      () => this.#ended(webhookId, 0),
-      (error: unknown) => {
-        const isTakenOver = error instanceof KeyturnError && error.code === 'SUBSCRIPTION_TAKEN_OVER';
-        if (!isTakenOver) this.#options.onError(webhookId, error);
-        this.#ended(webhookId, restartDelay);
-      },
-    );
+    const finished = this.#run(webhookId, stopping)
+      .catch((error: unknown) => {
+        if (error instanceof KeyturnError && error.code === 'SUBSCRIPTION_TAKEN_OVER') return;
+        this.#failures.set(webhookId, (this.#failures.get(webhookId) ?? 0) + 1);
+        this.#options.onError(webhookId, error);
+      })
+      .finally(() => this.#ended(webhookId));
     this.#running.set(webhookId, { stopping, finished });
   }
 
-  /** It may have been enabled again while it was stopping. */
-  #ended(webhookId: string, delay: number): void {
+  /** It may have been enabled again while it was stopping. Where the feed has ended, so would each new worker. */
+  #ended(webhookId: string): void {
     this.#running.delete(webhookId);
-    setTimeout(() => this.#reconcile(webhookId), delay).unref();
+    const restart = () => {
+      if (this.#options.feed.isRunning) this.#reconcile(webhookId);
+    };
+    const failures = this.#failures.get(webhookId) ?? 0;
+    setTimeout(restart, retryDelay(restartPolicy, Math.max(1, failures))).unref();
   }
 
-  async #run(webhookId: string, signal: AbortSignal): Promise<void> {
+  async #run(webhookId: string, stopping: AbortController): Promise<void> {
+    const { signal } = stopping;
     const { nodeId, feed, commands, retry, saveInterval, onError } = this.#options;
     const previous = await this.#turn(webhookId, signal);
     if (previous === undefined) return;
@@ -186,7 +197,24 @@ export class WebhookDispatcher {
       onFailedAttempt: (failed) => this.#noteFailure(webhookId, failed),
       onSaveError: (error) => onError(webhookId, error),
     });
-    await worker.run(signal);
+    const lease = this.#stopWithLease(stopping);
+    try {
+      await worker.run(signal);
+    } finally {
+      lease.stopWatching();
+    }
+  }
+
+  /** Another node may deliver once the lease has ended: what is under way by then is cut off. */
+  #stopWithLease(stopping: AbortController): { stopWatching(): void } {
+    let timer: NodeJS.Timeout | undefined;
+    const watch = () => {
+      const validFor = this.#options.leases.validFor();
+      if (validFor > 0) timer = setTimeout(watch, Math.min(Math.ceil(validFor), longestTimer)).unref();
+      else stopping.abort();
+    };
+    watch();
+    return { stopWatching: () => clearTimeout(timer) };
   }
 
   /**
@@ -199,7 +227,7 @@ export class WebhookDispatcher {
     while (!signal.aborted) {
       const { worker } = (await commands.load(subscription, subscriptionOf(webhookId))).state;
       const isHeld = worker !== undefined && worker.nodeId !== nodeId && leases.isAlive(worker.nodeId);
-      if (!isHeld && leases.isValid()) return { workerId: worker?.workerId ?? null };
+      if (!isHeld && leases.validFor() > 0) return { workerId: worker?.workerId ?? null };
       await delay(takeoverInterval, undefined, { signal }).catch(() => {});
     }
     return undefined;
@@ -227,7 +255,7 @@ export class WebhookDispatcher {
 
   async #deliver(webhookId: string, event: FeedEvent, { number, signal }: Attempt): Promise<void> {
     // Another node may deliver by now.
-    if (!this.#options.leases.isValid()) {
+    if (this.#options.leases.validFor() === 0) {
       this.#running.get(webhookId)?.stopping.abort();
       throw new Error('this node was not heard of for too long');
     }
@@ -272,6 +300,7 @@ export class WebhookDispatcher {
   }
 
   #noteAttempt(webhookId: string, attempt: DeliveryAttempt): void {
+    if (attempt.error === undefined) this.#failures.delete(webhookId);
     const attempts = this.#recent.get(webhookId) ?? [];
     attempts.push(attempt);
     if (attempts.length > recentAttempts) attempts.shift();
