@@ -21,6 +21,8 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     /** A log that was written before, with 1000 events for each user: instead of writing one. */
     log: { type: 'string' },
+    /** Prints the events a second of the one size, for `run.ts`. */
+    json: { type: 'boolean', default: false },
   },
 });
 const eventsOfUser = 1000;
@@ -29,7 +31,7 @@ const sizes = values.events.split(',').map(Number);
 type Measurement = 'scan' | 'verify' | 'replay';
 const seconds: Record<Measurement, number[]> = { scan: [], verify: [], replay: [] };
 
-print(`Node ${process.version}, ${availableParallelism()} cores, best of ${rounds} rounds`);
+if (!values.json) print(`Node ${process.version}, ${availableParallelism()} cores, best of ${rounds} rounds`);
 for (const events of sizes) {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
   try {
@@ -74,10 +76,18 @@ async function measure(file: string, folder: string, events: number): Promise<vo
     const ratio = name === 'scan' ? '' : ` (${(best.scan / best[name]).toFixed(2)} of scan)`;
     return `${name} ${thousands(events / best[name])}/s${ratio}`;
   });
+  if (values.json) {
+    print(JSON.stringify({ scan: one(events / best.scan), replay: one(events / best.replay) }));
+    return;
+  }
   const memory = Math.round(process.memoryUsage().rss / 1e6);
   print(
     `${thousands(events)} events: ${rates.join(', ')}, history of one user ${milliseconds(history)} ms, ${memory} MB`,
   );
+}
+
+function one(rate: number) {
+  return { median: rate, least: rate, most: rate };
 }
 
 async function scan(eventStore: ReturnType<typeof openSqliteEventStore>): Promise<void> {

@@ -28,7 +28,7 @@ interface Contender {
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
 const keyturn = start(['../src/cli/main.ts', 'serve', '--port', '0']);
-const peer = start(['oidc-provider-server.ts', String(robots)]);
+const peer = start(['references/oidc-provider-server.ts', String(robots)]);
 try {
   const keyturnUrl = await lineOf(keyturn.stdout, /"url":"(http[^"]+)".*"msg":"serving"/);
   const peerUrl = await lineOf(peer.stdout, /^(http\S+)$/);
