@@ -166,8 +166,10 @@ describe('a target', () => {
     await eventually(() => expect(good.received).toHaveLength(50));
     expect(hanging.received).toEqual([]);
     hanging.answerWith(respond(200));
-    await eventually(() => expect(hanging.versions('one')).toHaveLength(50), 10_000);
-    expect(hanging.versions('one')).toEqual(Array.from({ length: 50 }, (_, index) => index + 2));
+    // An answer that came too late has an event sent again.
+    const versions = () => [...new Set(hanging.versions('one'))];
+    await eventually(() => expect(versions()).toHaveLength(50), 10_000);
+    expect(versions()).toEqual(Array.from({ length: 50 }, (_, index) => index + 2));
   });
 
   it('that comes back after an outage gets everything, in order', async () => {
