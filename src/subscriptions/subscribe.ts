@@ -24,7 +24,7 @@ export interface SubscribeOptions<Type extends PublishedEventType = PublishedEve
   readonly after?: bigint | 'end';
   /** Handlers at work at a time. Default 1: all events in log order, but for those that are tried again. */
   readonly concurrency?: number;
-  /** How many events may be read ahead. Default 1000. */
+  /** How many events may be read ahead: 1000 at most, which is the default. */
   readonly maxPending?: number;
   readonly retry?: Partial<RetryPolicy>;
   /** In milliseconds. After a crash, as much comes again. Default 10 seconds. */
@@ -34,6 +34,8 @@ export interface SubscribeOptions<Type extends PublishedEventType = PublishedEve
   /** Ends the subscription: the handlers at work finish, and progress is saved. */
   readonly signal?: AbortSignal;
   readonly onFailedAttempt?: (failed: FailedAttempt) => void;
+  /** Progress could not be saved. It is tried again. */
+  readonly onSaveError?: (error: unknown) => void;
   readonly clock?: Clock;
 }
 
@@ -57,6 +59,9 @@ export const subscriberRetryPolicy: RetryPolicy = {
   longestOutageDelay: 30_000,
 };
 
+/** Progress names each event that is pending, and is one event: with the longest names of streams it is not too large. */
+const mostPending = 1000;
+
 /** Names of webhooks' subscriptions begin with it. */
 export const webhookSubscriptionPrefix = 'webhook-';
 
@@ -67,6 +72,7 @@ export const webhookSubscriptionPrefix = 'webhook-';
  * One process at a time works under a name: the one that subscribed last.
  *
  * @throws TypeError a name that cannot be used
+ * @throws RangeError a `maxPending` that is not between 1 and 1000
  */
 export function subscribe<Type extends PublishedEventType = PublishedEventType>(
   options: SubscribeOptions<Type>,
@@ -78,9 +84,13 @@ export function subscribe<Type extends PublishedEventType = PublishedEventType>(
     filter = {},
     source = 'urn:keyturn',
     clock = () => new Date(),
+    maxPending = mostPending,
   } = options;
   if (!/^[\w.-]{1,100}$/.test(name) || name.startsWith(webhookSubscriptionPrefix)) {
     throw new TypeError(`${JSON.stringify(name)} cannot be the name of a subscriber`);
+  }
+  if (!(maxPending >= 1 && maxPending <= mostPending)) {
+    throw new RangeError(`maxPending must be between 1 and ${mostPending}, not ${maxPending}`);
   }
   const commands = new CommandHandler({ eventStore, clock, waitForReadModel: async () => {} });
   const worker = async () =>
@@ -94,9 +104,10 @@ export function subscribe<Type extends PublishedEventType = PublishedEventType>(
       deliver: async ({ cloudEvent }, attempt) => handler(cloudEvent as CloudEvent<Type>, attempt),
       retry: { ...subscriberRetryPolicy, ...options.retry },
       concurrency: options.concurrency ?? 1,
-      maxPending: options.maxPending ?? 1000,
+      maxPending,
       saveInterval: options.saveInterval ?? 10_000,
       ...(options.onFailedAttempt && { onFailedAttempt: options.onFailedAttempt }),
+      ...(options.onSaveError && { onSaveError: options.onSaveError }),
     });
   const run = async () => (await worker()).run(options.signal ?? new AbortController().signal);
   return { finished: run(), ...parkedEventsOf(commands, name) };

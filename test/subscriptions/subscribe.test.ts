@@ -9,6 +9,7 @@ import { followEvents, type SubscribeOptions, subscribe } from '../../src/subscr
 import { RetryLaterError } from '../../src/subscriptions/subscription-worker.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
 import { eventually } from '../support/eventually.ts';
+import { withAppend } from '../support/faulty-event-store.ts';
 
 const fastRetry = { firstDelay: 1, longestDelay: 5, longestOutageDelay: 5 };
 
@@ -337,6 +338,34 @@ describe('a handler that throws', () => {
     await eventually(() => expect(second.events).toHaveLength(1));
     expect(versions(second.events, 'one')).toEqual([2]);
   });
+});
+
+test('a subscriber cannot read further ahead than its progress can name', () => {
+  const options = { eventStore: emptyStore(), name: 'far', handler: () => {} };
+  for (const maxPending of [0, 1001, Number.NaN]) {
+    expect(() => subscribe({ ...options, maxPending })).toThrow(RangeError);
+  }
+});
+
+test('who subscribes is told when progress cannot be saved', async () => {
+  const store = emptyStore();
+  await userWithSecrets(store, 'one', 1);
+  let isBroken = false;
+  const broken = withAppend(store, async (append, ...args) => {
+    if (isBroken) throw new Error('the disk is full');
+    return append(...args);
+  });
+  const told: unknown[] = [];
+  const { stop } = collect(broken, {
+    saveInterval: 1,
+    handler: () => {
+      isBroken = true;
+    },
+    onSaveError: (error) => void told.push(error),
+  });
+  await eventually(() => expect(told).not.toEqual([]));
+  isBroken = false;
+  await stop();
 });
 
 test('a slow handler holds the reading up', async () => {
