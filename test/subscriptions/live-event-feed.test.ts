@@ -62,7 +62,7 @@ test('a store that cannot be reached for a while delays the feed, and does not e
   const receiver = await webhookReceiver();
   await webhooks.add({ ...target, url: receiver.url }, context);
   await eventually(async () =>
-    expect((await Array.fromAsync(store.readAll())).at(-1)?.type).toBe('SubscriptionClaimed'),
+    expect((await Array.fromAsync(store.readAll())).map(({ type }) => type)).toContain('SubscriptionClaimed'),
   );
   isDown = true;
   await appendSecretsSet(store, 'one', 1);
