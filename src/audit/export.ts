@@ -11,9 +11,10 @@ import {
   writeSync,
 } from 'node:fs';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { headOf } from '../eventstore/head.ts';
 import { AuditError } from './audit-error.ts';
 import { FileChains, fileHeader, lineOf, readEventFile } from './event-file.ts';
-import { headOf, logBatches } from './log-batches.ts';
+import { logBatches } from './log-batches.ts';
 
 export interface ExportOptions {
   /** Told how far the log has been read, in positions. */

@@ -26,9 +26,3 @@ export async function* logBatches(
     if (isLast) return;
   }
 }
-
-/** The position of the log's last event, 0 when it holds none. */
-export async function headOf(eventStore: EventStore): Promise<bigint> {
-  for await (const event of eventStore.readAll({ direction: 'backwards', limit: 1 })) return event.position;
-  return 0n;
-}

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { headOf } from '../eventstore/head.ts';
 import { AuditError } from './audit-error.ts';
-import { headOf } from './log-batches.ts';
 
 const time = z.union([z.iso.datetime({ offset: true }), z.iso.date()]);
 

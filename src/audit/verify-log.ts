@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { EventStore } from '../eventstore/event-store.ts';
+import { headOf } from '../eventstore/head.ts';
 import { CheckpointFile } from './checkpoints/checkpoint-file.ts';
 import { verifierOfLog } from './checkpoints/log-verifier.ts';
 import type { NoteVerifier } from './checkpoints/signed-note.ts';
@@ -11,7 +12,6 @@ import {
   rootOfLog,
   verifyCheckpoint,
 } from './checkpoints/verify-checkpoints.ts';
-import { headOf } from './log-batches.ts';
 import type { LogFault } from './log-fault.ts';
 import { LogTree } from './log-tree.ts';
 import { type RangeVerification, verifyRange } from './verify-range.ts';

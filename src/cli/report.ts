@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { headOf } from '../audit/log-batches.ts';
 import { reportData } from '../audit/report/report-data.ts';
 import { reportPage } from '../audit/report/report-page.ts';
 import { verifyLog } from '../audit/verify-log.ts';
+import { headOf } from '../eventstore/head.ts';
 import { withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 

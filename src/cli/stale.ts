@@ -1,5 +1,5 @@
-import { headOf } from '../audit/log-batches.ts';
 import { type StaleSecret, staleSecrets } from '../audit/stale-secrets.ts';
+import { headOf } from '../eventstore/head.ts';
 import { withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { csv, jsonArray, tableBlocks, writeOut, writePaged } from './output.ts';

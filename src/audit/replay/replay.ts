@@ -1,7 +1,7 @@
 import type { EventStore } from '../../eventstore/event-store.ts';
+import { headOf } from '../../eventstore/head.ts';
 import { ReadModel } from '../../projections/read-model.ts';
 import { AuditError } from '../audit-error.ts';
-import { headOf } from '../log-batches.ts';
 import {
   type ProjectedBatch,
   type ProjectedRange,
