@@ -37,6 +37,31 @@ test('the OpenAPI document shows the operation that the API page starts from', a
   });
 });
 
+test('the OpenAPI document describes what is no method: OAuth, the event stream, the log and leaks', async () => {
+  const { url } = await runningService();
+  const { body } = await answerOf(await fetch(`${url}/openapi.json`));
+  const { body: metadata } = await answerOf(await fetch(`${url}/.well-known/oauth-authorization-server`));
+  const endpoints = Object.entries<string>(metadata)
+    .filter(([name]) => /_(endpoint|uri)$/.test(name))
+    .map(([, endpoint]) => new URL(endpoint).pathname);
+  expect(endpoints.length).toBeGreaterThan(4);
+  expect(Object.keys(body.paths)).toEqual(
+    expect.arrayContaining([
+      ...endpoints,
+      '/.well-known/oauth-authorization-server',
+      '/.well-known/openid-configuration',
+      '/keyturn/v1/events',
+      '/keyturn/v1/log/checkpoint',
+      '/keyturn/v1/leaks',
+    ]),
+  );
+  const unknownRoute = await (await fetch(`${url}/nowhere`)).text();
+  for (const [path, operations] of Object.entries<Record<string, object>>(body.paths)) {
+    if (!('get' in operations) || path.includes('{')) continue;
+    expect([path, await (await fetch(url + path)).text()]).not.toEqual([path, unknownRoute]);
+  }
+});
+
 test('the document can be read on a page, which loads nothing from elsewhere', async () => {
   const { url } = await runningService();
   const page = await fetch(`${url}/docs`);

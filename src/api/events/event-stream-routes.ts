@@ -6,6 +6,7 @@ import type { EventFeed } from '../../subscriptions/event-feed.ts';
 import { type EventSelection, type FeedEvent, isSelected } from '../../subscriptions/feed-event.ts';
 import type { Authorizer, Credentials } from '../authorization.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
+import { singleHeader } from '../single-header.ts';
 import { type EventStreamQuery, readEventStreamQuery } from './event-stream-query.ts';
 import { OpenStreams } from './open-streams.ts';
 
@@ -172,8 +173,4 @@ function credentialsOf(request: FastifyRequest): Credentials {
     'x-zitadel-orgid': singleHeader(request.headers['x-zitadel-orgid']),
     proof: provenRequestOf(request),
   };
-}
-
-function singleHeader(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
 }

@@ -4,6 +4,7 @@ import { type GithubSignatures, SignatureKeysUnavailableError } from '../../appl
 import type { LeakReport, Leaks } from '../../application/leaks.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
+import { singleHeader } from '../single-header.ts';
 
 export interface LeakDependencies {
   readonly leaks: Leaks;
@@ -35,8 +36,8 @@ export async function leakRoutes(
 
   app.post('/keyturn/v1/leaks', async (request) => {
     const body = typeof request.body === 'string' ? request.body : '';
-    const keyId = headerOf(request, 'github-public-key-identifier');
-    const signature = headerOf(request, 'github-public-key-signature');
+    const keyId = singleHeader(request.headers['github-public-key-identifier']);
+    const signature = singleHeader(request.headers['github-public-key-signature']);
     if (keyId === undefined && signature === undefined) {
       const outcome = await report(leaks, read(ownReport, body), request);
       return { live: outcome.isLive, retired: outcome.isRetired };
@@ -98,8 +99,4 @@ function read<Report>(schema: z.ZodType<Report>, body: string): Report {
   if (result.success) return result.data;
   const faults = result.error.issues.map(({ path, code }) => `${path.join('.') || 'body'}: ${code}`);
   throw new KeyturnError('REQUEST_UNREADABLE', { text: `invalid request: ${faults.slice(0, 5).join(', ')}` });
-}
-
-function headerOf(request: FastifyRequest, name: string): string | undefined {
-  return [request.headers[name]].flat()[0];
 }

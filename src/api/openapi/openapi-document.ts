@@ -1,8 +1,12 @@
 import type { DescField } from '@bufbuild/protobuf';
 import { oauthPaths } from '../oauth/metadata.ts';
+import { pathParametersOf } from '../rest/path-template.ts';
 import { type HttpRule, httpRuleOf, requiredPermissionOf } from '../rpc/method-options.ts';
-import type { ServedMethod, ServedService } from '../rpc/served-method.ts';
+import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
+import { eventLogPathItems } from './event-log-operations.ts';
 import { type JsonSchema, JsonSchemas } from './json-schema.ts';
+import { oauthPathItems } from './oauth-operations.ts';
+import { answer, errorResponses } from './operation.ts';
 
 const errorSchema: JsonSchema = {
   type: 'object',
@@ -32,7 +36,7 @@ const organizationHeader = {
   schema: { type: 'string' },
 };
 
-/** The OpenAPI 3.1 document of all that is served over REST, made from the same descriptors as the routes. */
+/** The OpenAPI 3.1 document of all that is served over HTTP: methods are described by the descriptors that their routes are made from. */
 export function openapiDocument(services: readonly ServedService[], issuer: string, version: string) {
   const schemas = new JsonSchemas();
   const paths: Record<string, Record<string, unknown>> = {};
@@ -44,7 +48,6 @@ export function openapiDocument(services: readonly ServedService[], issuer: stri
       paths[path] = { ...paths[path], [rule.verb.toLowerCase()]: operation(method, rule, service, schemas) };
     }
   }
-  paths[oauthPaths.token] = { post: tokenOperation };
   return {
     openapi: '3.1.0',
     info: {
@@ -60,8 +63,9 @@ export function openapiDocument(services: readonly ServedService[], issuer: stri
         description: `The methods of the gRPC service \`${typeName}\`, over REST.`,
       })),
       { name: 'OAuth', description: 'The authorization server.' },
+      { name: 'Event log', description: 'The events as they happen, and the head of their log.' },
     ],
-    paths,
+    paths: { ...paths, ...oauthPathItems, ...eventLogPathItems },
     components: {
       schemas: { ...schemas.all, Error: errorSchema },
       securitySchemes: {
@@ -86,7 +90,7 @@ export function openapiDocument(services: readonly ServedService[], issuer: stri
 function operation(method: ServedMethod, rule: HttpRule, service: ServedService, schemas: JsonSchemas) {
   const { descriptor } = method;
   const required = requiredPermissionOf(descriptor);
-  const inPath = new Set(Array.from(rule.path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name));
+  const inPath = new Set(pathParametersOf(rule.path));
   const query = rule.body === '' ? descriptor.input.fields.filter((field) => !inPath.has(field.name)) : [];
   const parameterOf = (field: DescField, place: 'path' | 'query') => ({
     name: place === 'path' ? field.name : field.jsonName,
@@ -95,7 +99,7 @@ function operation(method: ServedMethod, rule: HttpRule, service: ServedService,
     schema: schemas.ofField(field),
   });
   return {
-    operationId: `${descriptor.parent.typeName}.${descriptor.name}`,
+    operationId: nameOf(descriptor),
     tags: [service.descriptor.typeName],
     summary: descriptor.name,
     ...(required.kind === 'permission' && {
@@ -113,76 +117,8 @@ function operation(method: ServedMethod, rule: HttpRule, service: ServedService,
       requestBody: { content: { 'application/json': { schema: schemas.referenceTo(descriptor.input) } } },
     }),
     responses: {
-      '200': {
-        description: 'done',
-        content: { 'application/json': { schema: schemas.referenceTo(descriptor.output) } },
-      },
-      '4XX': errorResponse('the caller, the request, or a rule stands in the way'),
-      '5XX': errorResponse('the service cannot answer now'),
+      '200': answer('done', schemas.referenceTo(descriptor.output)),
+      ...errorResponses,
     },
   };
 }
-
-function errorResponse(description: string) {
-  return {
-    description,
-    content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
-  };
-}
-
-const tokenOperation = {
-  operationId: 'token',
-  tags: ['OAuth'],
-  summary: 'Token endpoint',
-  description:
-    'The client credentials grant (RFC 6749 section 4.4), with HTTP Basic or credentials in the form.',
-  security: [{ clientBasic: [] }, {}],
-  requestBody: {
-    required: true,
-    content: {
-      'application/x-www-form-urlencoded': {
-        schema: {
-          type: 'object',
-          required: ['grant_type'],
-          properties: {
-            grant_type: { type: 'string', const: 'client_credentials' },
-            scope: { type: 'string' },
-            client_id: { type: 'string' },
-            client_secret: { type: 'string', format: 'password' },
-          },
-        },
-      },
-    },
-  },
-  responses: {
-    '200': {
-      description: 'an access token',
-      content: {
-        'application/json': {
-          schema: {
-            type: 'object',
-            required: ['access_token', 'token_type', 'expires_in'],
-            properties: {
-              access_token: { type: 'string' },
-              token_type: { type: 'string' },
-              expires_in: { type: 'integer', description: 'in seconds' },
-              scope: { type: 'string' },
-            },
-          },
-        },
-      },
-    },
-    '4XX': {
-      description: 'refused (RFC 6749 section 5.2)',
-      content: {
-        'application/json': {
-          schema: {
-            type: 'object',
-            required: ['error'],
-            properties: { error: { type: 'string' }, error_description: { type: 'string' } },
-          },
-        },
-      },
-    },
-  },
-};

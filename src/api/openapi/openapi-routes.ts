@@ -14,7 +14,11 @@ export interface OpenapiOptions {
 /** The OpenAPI document, and a page to read it on. */
 export async function openapiRoutes(app: FastifyInstance, options: OpenapiOptions): Promise<void> {
   const { services, issuer, version } = options;
-  app.get('/openapi.json', async () => openapiDocument(services, issuer(), version));
+  let document: ReturnType<typeof openapiDocument> | undefined;
+  app.get('/openapi.json', async () => {
+    document ??= openapiDocument(services, issuer(), version);
+    return document;
+  });
   // The page fetches the document by itself; the plugin wants one all the same.
   await app.register(swagger, {
     mode: 'static',

@@ -14,6 +14,7 @@ import { withDeadline } from '../deadline.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
 import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
+import { singleHeader } from '../single-header.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
 import { requestGone } from './request-gone.ts';
 
@@ -102,8 +103,4 @@ function readMessage(
     const reason = error instanceof Error ? error.message : String(error);
     throw new KeyturnError('REQUEST_UNREADABLE', { text: `invalid request: ${reason}`, cause: error });
   }
-}
-
-function singleHeader(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
 }
