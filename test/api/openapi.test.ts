@@ -73,6 +73,7 @@ test('the document can be read on a page, which loads nothing from elsewhere', a
   for (const source of loaded) {
     const asset = await fetch(new URL(source, `${url}/docs/`));
     expect([source, asset.status, new URL(asset.url).origin]).toEqual([source, 200, url]);
+    expect((await asset.arrayBuffer()).byteLength).toBeGreaterThan(100);
   }
   const script = await (await fetch(`${url}/docs/static/swagger-initializer.js`)).text();
   expect(script).toContain('/openapi.json');
