@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import pRetry from 'p-retry';
 import type { Logger } from 'pino';
 import type { TlsCredentials } from './api/listener.ts';
-import { oauthPaths } from './api/oauth/metadata.ts';
+import { oauthPaths } from './api/oauth/oauth-paths.ts';
 import { createServer } from './api/server.ts';
 import { CommandHandler } from './application/command-handler.ts';
 import { EventLog } from './application/event-log.ts';

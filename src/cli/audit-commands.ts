@@ -1,14 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { parseTime } from '../audit/moment.ts';
-import { asOf, diff } from './as-of.ts';
-import { backup, restore } from './backup.ts';
-import { history } from './history.ts';
-import { checkpoint, prove } from './prove.ts';
-import { replay } from './replay.ts';
-import { report } from './report.ts';
 import { integerBetween, serveOptions } from './settings.ts';
-import { verify } from './verify.ts';
 
 /** Commands that read the log of an instance, whether it runs or is stopped. */
 export function addAuditCommands(program: Command): void {
@@ -39,7 +32,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(
       new Option('--proof <file>', 'verify this proof instead, offline; needs --key').conflicts('checkpoint'),
     )
-    .action(verify);
+    .action(async (settings) => (await import('./verify.ts')).verify(settings));
 
   program
     .command('checkpoint')
@@ -47,7 +40,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
     .addOption(new Option('--verifier-key', 'print the key to verify it with'))
-    .action(checkpoint);
+    .action(async (settings) => (await import('./prove.ts')).checkpoint(settings));
 
   program
     .command('prove')
@@ -56,7 +49,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
     .addOption(new Option('--out <file>', 'a new file (default: standard output)'))
-    .action(prove);
+    .action(async (event, settings) => (await import('./prove.ts')).prove(event, settings));
 
   program
     .command('history')
@@ -82,7 +75,7 @@ export function addAuditCommands(program: Command): void {
         integerBetween(1, Number.MAX_SAFE_INTEGER),
       ),
     )
-    .action(history);
+    .action(async (user, settings) => (await import('./history.ts')).history(user, settings));
 
   program
     .command('as-of')
@@ -92,7 +85,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(serveOptions.eventStore)
     .addOption(standingFormat())
     .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
-    .action(asOf);
+    .action(async (moment, settings) => (await import('./as-of.ts')).asOf(moment, settings));
 
   program
     .command('diff')
@@ -103,7 +96,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(serveOptions.eventStore)
     .addOption(standingFormat())
     .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
-    .action(diff);
+    .action(async (from, to, settings) => (await import('./as-of.ts')).diff(from, to, settings));
 
   program
     .command('replay')
@@ -123,7 +116,7 @@ export function addAuditCommands(program: Command): void {
         'run a projection of your own, a TypeScript file, and print its result as JSON',
       ),
     )
-    .action(replay);
+    .action(async (settings) => (await import('./replay.ts')).replay(settings));
 
   program
     .command('backup')
@@ -131,7 +124,7 @@ export function addAuditCommands(program: Command): void {
     .argument('<file>', 'a new file')
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
-    .action(backup);
+    .action(async (file, settings) => (await import('./backup.ts')).backup(file, settings));
 
   program
     .command('restore')
@@ -140,7 +133,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
     .addOption(new Option('--replace', 'keep the log that is there aside, in a folder beside it'))
-    .action(restore);
+    .action(async (file, settings) => (await import('./backup.ts')).restore(file, settings));
 
   program
     .command('report')
@@ -148,7 +141,7 @@ export function addAuditCommands(program: Command): void {
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
     .addOption(new Option('--out <file>', 'the page').default('report.html'))
-    .action(report);
+    .action(async (settings) => (await import('./report.ts')).report(settings));
 }
 
 const momentForm = 'a position in the log, or a time: RFC 3339, or a date';

@@ -4,7 +4,7 @@ import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
 import { EventStoreUnavailableError, EventStoreUnusableError } from '../eventstore/errors.ts';
-import { openEventStoreDbEventStore } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
+import type { EventStore } from '../eventstore/event-store.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
@@ -24,7 +24,7 @@ export async function withAuditedLog(
   run: (log: OpenedLog) => Promise<void>,
 ): Promise<void> {
   await reportingErrors(async () => {
-    const log = openLog(settings);
+    const log = await openLog(settings);
     try {
       await run(log);
     } finally {
@@ -33,16 +33,21 @@ export async function withAuditedLog(
   });
 }
 
-function openLog({ dataDir, eventStore }: LogSettings): OpenedLog {
+async function openLog({ dataDir, eventStore }: LogSettings): Promise<OpenedLog> {
   const dataDirectory = new DataDirectory(resolve(dataDir), { create: false });
   const { eventsFile: file, logTreeFolder: treeFolder } = dataDirectory;
   if (eventStore !== 'sqlite') {
-    const store = openEventStoreDbEventStore({ connectionString: eventStore });
-    return { eventStore: store, treeFolder, dataDirectory };
+    return { eventStore: await openEventStoreDb(eventStore), treeFolder, dataDirectory };
   }
   if (!existsSync(file))
     throw new AuditError(`there is no event log at ${file}: name its folder with --data-dir`);
   return { eventStore: openSqliteEventStore({ file, readOnly: true }), file, treeFolder, dataDirectory };
+}
+
+/** Loads the client of EventStoreDB where it is used, and only there: that takes longer than many a command. */
+export async function openEventStoreDb(connectionString: string): Promise<EventStore> {
+  const adapter = await import('../eventstore/eventstoredb/eventstoredb-event-store.ts');
+  return adapter.openEventStoreDbEventStore({ connectionString });
 }
 
 /** @throws AuditError the log is not a file in the data directory; `instead` says what to do then */

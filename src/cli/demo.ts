@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { pino } from 'pino';
-import { oauthPaths } from '../api/oauth/metadata.ts';
+import { oauthPaths } from '../api/oauth/oauth-paths.ts';
 import type { AdminCredentials } from '../application/instance-set-up.ts';
 import { type Service, startService } from '../service.ts';
 

@@ -1,7 +1,6 @@
 import { type Command, Option } from '@commander-js/extra-typings';
 import { positionArgument } from './audit-commands.ts';
 import { serveOptions } from './settings.ts';
-import { tail } from './tail.ts';
 
 /** Commands about the events that subscribers are told of. */
 export function addEventsCommands(program: Command): void {
@@ -22,5 +21,5 @@ export function addEventsCommands(program: Command): void {
     .addOption(new Option('--type <event...>', 'only events of these types'))
     .addOption(new Option('--user <user>', 'only events about this user, by id or user name'))
     .addOption(new Option('--json', 'CloudEvents as JSON, one a line'))
-    .action(tail);
+    .action(async (settings) => (await import('./tail.ts')).tail(settings));
 }

@@ -4,12 +4,10 @@ import { loadEnvFile } from 'node:process';
 import { Command } from '@commander-js/extra-typings';
 import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
-import { demo } from './demo.ts';
 import { addEventsCommands } from './events-commands.ts';
 import { addKeysCommands } from './keys.ts';
 import { addMoveCommands } from './move-commands.ts';
 import { addRotationCommands } from './rotation-commands.ts';
-import { serve } from './serve.ts';
 import { serveOptions } from './settings.ts';
 
 if (existsSync('.env')) loadEnvFile('.env');
@@ -51,9 +49,12 @@ program
     'after',
     '\nA .env file in the working directory is read; the environment and flags go before it.',
   )
-  .action(serve);
+  .action(async (settings) => (await import('./serve.ts')).serve(settings));
 
-program.command('demo').description('show the main job on a throw-away instance').action(demo);
+program
+  .command('demo')
+  .description('show the main job on a throw-away instance')
+  .action(async () => (await import('./demo.ts')).demo());
 
 addAuditCommands(program);
 addEventsCommands(program);

@@ -1,9 +1,6 @@
 import { type Command, Option } from '@commander-js/extra-typings';
-import { rotate } from './rotate.ts';
-import { scan } from './scan.ts';
 import { withServiceOptions } from './service-client.ts';
 import { integerBetween, serveOptions } from './settings.ts';
-import { stale } from './stale.ts';
 
 /** Commands for those who look after secrets. */
 export function addRotationCommands(program: Command): void {
@@ -20,7 +17,7 @@ export function addRotationCommands(program: Command): void {
         .argParser(integerBetween(1, 7 * 24 * 3600)),
     )
     .argument('<command...>', 'what gives the secret to the workload; the secret comes by standard input')
-    .action(rotate);
+    .action(async (command, settings) => (await import('./rotate.ts')).rotate(command, settings));
 
   program
     .command('stale')
@@ -42,12 +39,12 @@ export function addRotationCommands(program: Command): void {
         .choices(['table', 'json', 'csv'] as const)
         .default('table' as const),
     )
-    .action(stale);
+    .action(async (settings) => (await import('./stale.ts')).stale(settings));
 
   program
     .command('scan')
     .description('find Keyturn secrets in files and git history; status 1 when there is one')
     .argument('<path>', 'a file, or a folder')
     .option('--json', 'one JSON object a line')
-    .action(scan);
+    .action(async (path, settings) => (await import('./scan.ts')).scan(path, settings));
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from '@commander-js/extra-typings';
-import { oauthPaths } from '../api/oauth/metadata.ts';
+import { oauthPaths } from '../api/oauth/oauth-paths.ts';
 import type { AdminCredentials } from '../application/instance-set-up.ts';
 import { serveOptions } from './settings.ts';
 

@@ -44,31 +44,44 @@ const allowedInDomain = ['zod', 'node:zlib'];
 
 const files = globSync('**/*.ts', { cwd: source }).map((file) => file.split(sep).join('/'));
 
-/** The module names in a file's imports and re-exports, of types too. */
-function importsOf(file: string): string[] {
-  const { module, errors } = parseSync(file, readFileSync(join(source, file), 'utf8'));
+/** The module names in a file's imports and re-exports, of types too, and in those that are made when they are needed. */
+function importsOf(file: string): { imported: string; isLoadedAtOnce: boolean }[] {
+  const text = readFileSync(join(source, file), 'utf8');
+  const { module, errors } = parseSync(file, text);
   expect(errors).toEqual([]);
-  const reexports = module.staticExports.flatMap(({ entries }) =>
-    entries.map((entry) => entry.moduleRequest),
-  );
-  return [...module.staticImports.map((one) => one.moduleRequest), ...reexports].flatMap(
-    (one) => one?.value ?? [],
-  );
+  const imports = module.staticImports.map(({ moduleRequest, entries }) => ({
+    imported: moduleRequest.value,
+    isLoadedAtOnce: entries.length === 0 || entries.some((entry) => !entry.isType),
+  }));
+  const reexports = module.staticExports
+    .flatMap(({ entries }) => entries.map((entry) => entry.moduleRequest?.value ?? []))
+    .flat()
+    .map((imported) => ({ imported, isLoadedAtOnce: true }));
+  const dynamic = module.dynamicImports.map(({ moduleRequest: { start, end } }) => ({
+    imported: text.slice(start + 1, end - 1),
+    isLoadedAtOnce: false,
+  }));
+  return [...imports, ...reexports, ...dynamic];
 }
 
 const folderOf = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '.');
 
-const dependencies = files.flatMap((file) => importsOf(file).map((imported) => ({ file, imported })));
+const dependencies = files.flatMap((file) => importsOf(file).map((one) => ({ file, ...one })));
 const own = dependencies
   .filter(({ imported }) => imported.startsWith('.'))
-  .map(({ file, imported }) => ({ file, target: relative('.', join(dirname(file), imported)) }));
+  .map(({ imported, ...one }) => ({ ...one, target: relative('.', join(dirname(one.file), imported)) }));
 const foreign = dependencies.filter(({ imported }) => !imported.startsWith('.'));
 
 test('the files and their imports are found', () => {
   expect(new Set(files.map(folderOf))).toEqual(new Set(Object.keys(allowed)));
-  expect(own).toContainEqual({ file: 'api/server.ts', target: 'domain/errors.ts' });
-  expect(own).toContainEqual({ file: 'application/user-names.ts', target: 'application/command-handler.ts' });
-  expect(foreign).toContainEqual({ file: 'api/server.ts', imported: 'fastify' });
+  expect(own).toContainEqual({ file: 'api/server.ts', target: 'domain/errors.ts', isLoadedAtOnce: true });
+  expect(own).toContainEqual({
+    file: 'application/user-names.ts',
+    target: 'application/command-handler.ts',
+    isLoadedAtOnce: false,
+  });
+  expect(own).toContainEqual({ file: 'cli/main.ts', target: 'cli/serve.ts', isLoadedAtOnce: false });
+  expect(foreign).toContainEqual({ file: 'api/server.ts', imported: 'fastify', isLoadedAtOnce: true });
 });
 
 test('dependencies between the folders point inwards', () => {
@@ -106,4 +119,18 @@ test('the domain reads no clock and draws no random number', () => {
       ),
     );
   expect(impure).toEqual([]);
+});
+
+test('the command line loads no server and no client before a command needs one', () => {
+  const loaded = new Set(['cli/main.ts']);
+  // What is added meanwhile is visited too.
+  for (const file of loaded) {
+    for (const one of own) if (one.file === file && one.isLoadedAtOnce) loaded.add(one.target);
+  }
+  expect(loaded).toContain('cli/settings.ts');
+  const packages = foreign.filter(({ file, isLoadedAtOnce }) => loaded.has(file) && isLoadedAtOnce);
+  const heavy = packages.filter(({ imported }) =>
+    /fastify|@grpc|@eventstore|@connectrpc|undici|echarts/.test(imported),
+  );
+  expect(heavy).toEqual([]);
 });

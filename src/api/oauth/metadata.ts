@@ -1,18 +1,8 @@
 import { assertionAlgorithms } from '../../application/client-assertions.ts';
 import { dpopAlgorithms } from '../../application/dpop-proofs.ts';
 import type { SigningKeyRing } from '../../application/signing-key-ring.ts';
+import { oauthPaths } from './oauth-paths.ts';
 import { grantTypes } from './token-endpoint.ts';
-
-/** ZITADEL's paths. */
-export const oauthPaths = {
-  token: '/oauth/v2/token',
-  introspection: '/oauth/v2/introspect',
-  revocation: '/oauth/v2/revoke',
-  jwks: '/oauth/v2/keys',
-  userinfo: '/oidc/v1/userinfo',
-  openidConfiguration: '/.well-known/openid-configuration',
-  authorizationServer: '/.well-known/oauth-authorization-server',
-} as const;
 
 const authenticationMethods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'];
 

@@ -1,5 +1,5 @@
-import { oauthPaths } from '../oauth/metadata.ts';
 import { oauthErrorStatus } from '../oauth/oauth-error.ts';
+import { oauthPaths } from '../oauth/oauth-paths.ts';
 import { assertionType } from '../oauth/presented-client.ts';
 import { grantTypes } from '../oauth/token-endpoint.ts';
 import type { JsonSchema } from './json-schema.ts';

@@ -1,5 +1,5 @@
 import type { DescField } from '@bufbuild/protobuf';
-import { oauthPaths } from '../oauth/metadata.ts';
+import { oauthPaths } from '../oauth/oauth-paths.ts';
 import { pathParametersOf } from '../rest/path-template.ts';
 import { type HttpRule, httpRuleOf, requiredPermissionOf } from '../rpc/method-options.ts';
 import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';

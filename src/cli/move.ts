@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { AuditError } from '../audit/audit-error.ts';
+import { exportLog } from '../audit/export.ts';
+import { importLog } from '../audit/import.ts';
+import { DataDirectory } from '../data-directory.ts';
+import type { EventStore } from '../eventstore/event-store.ts';
+import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
+import { fileErrorsReported, type LogSettings, openEventStoreDb, reportingErrors } from './audited-log.ts';
+import { eventProgress } from './event-progress.ts';
+
+/** Writes all events of a store to a file. */
+export async function moveOut({ output, ...settings }: LogSettings & { output: string }): Promise<void> {
+  await reportingErrors(() => fileErrorsReported(() => exportTo(output, settings)));
+}
+
+/** Writes the events of a file to an empty store. */
+export async function moveIn({ input, ...settings }: LogSettings & { input: string }): Promise<void> {
+  await reportingErrors(() => fileErrorsReported(() => importFrom(input, settings)));
+}
+
+async function exportTo(file: string, settings: LogSettings): Promise<void> {
+  const eventStore = await openSource(settings);
+  const progress = eventProgress('exporting', 'positions');
+  try {
+    const events = await exportLog(eventStore, file, { onProgress: progress.update });
+    progress.stop();
+    process.stdout.write(`exported ${events} events to ${file}\n`);
+  } finally {
+    progress.stop();
+    await eventStore.close();
+  }
+}
+
+async function importFrom(file: string, settings: LogSettings): Promise<void> {
+  if (!existsSync(file)) throw new AuditError(`there is no file ${file}`);
+  const eventStore = await openTarget(settings);
+  const progress = eventProgress('importing');
+  try {
+    const { events, found } = await importLog(eventStore, file, { onProgress: progress.update });
+    progress.stop();
+    const before = found === 0 ? '' : `, ${found} of them from before`;
+    process.stdout.write(`imported ${events} events from ${file}${before}\n`);
+  } finally {
+    progress.stop();
+    await eventStore.close();
+  }
+}
+
+/** Only reads, also while Keyturn runs. */
+async function openSource({ dataDir, eventStore }: LogSettings): Promise<EventStore> {
+  if (eventStore !== 'sqlite') return openEventStoreDb(eventStore);
+  const { eventsFile: file } = new DataDirectory(resolve(dataDir), { create: false });
+  if (!existsSync(file))
+    throw new AuditError(`there is no event log at ${file}: name its folder with --data-dir`);
+  return openSqliteEventStore({ file, readOnly: true });
+}
+
+async function openTarget({ dataDir, eventStore }: LogSettings): Promise<EventStore> {
+  if (eventStore !== 'sqlite') return openEventStoreDb(eventStore);
+  return openSqliteEventStore({ file: new DataDirectory(resolve(dataDir)).eventsFile });
+}
