@@ -1,32 +1,25 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { NewMachineSecret } from '../../src/application/machine-secrets.ts';
 import { canSignIn, machineUserAsOf } from '../../src/audit/as-of.ts';
 import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
-import { organization } from '../../src/domain/aggregates.ts';
 import { KeyturnError } from '../../src/domain/errors.ts';
-import { isLive } from '../../src/domain/machine-user/secrets.ts';
-import type { SecretPolicyScope } from '../../src/domain/secret-policy/decider.ts';
-import type { SecretPolicySettings } from '../../src/domain/secret-policy/policy.ts';
+import { isLive, type SecretTimes } from '../../src/domain/machine-user/secrets.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
-import { context, organizationId, robot, TestClock } from '../support/application.ts';
+import { TestClock } from '../support/application.ts';
 import { type KeyturnNode, startNode } from '../support/keyturn-node.ts';
 import { type Death, MortalEventStore } from '../support/mortal-event-store.ts';
+import {
+  type AnsweredSecret,
+  type AnyRequest,
+  addUsers,
+  anyPolicyRequest,
+  anySecretRequest,
+  anyWait,
+  users,
+} from '../support/secret-requests.ts';
 import { liveIds, SecretsInLog, unstatedEnds } from '../support/secrets-in-log.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-
-const users = ['one', 'two'] as const;
-const hour = 3600;
-const day = 24 * hour;
-
-/** A secret that somebody was given, and so has. */
-interface AnsweredSecret {
-  readonly userId: string;
-  readonly secretId: string;
-  readonly secret: string;
-  readonly sequence: bigint;
-}
 
 /** What could sign in at some time, when the log had come to `position`. */
 interface Moment {
@@ -51,11 +44,7 @@ class Service {
   static async setUp(): Promise<Service> {
     const service = new Service();
     await service.#start();
-    const { commands, machineUsers } = service.node;
-    await commands.execute(organization, organizationId, { type: 'AddOrganization', name: 'ACME' }, context);
-    for (const userId of users) {
-      await machineUsers.add({ ...robot, userId, userName: userId }, context);
-    }
+    await addUsers(service.node);
     return service;
   }
 
@@ -108,7 +97,8 @@ class Service {
       const hasSecret = live.length > 0;
       const view = node.directory.machineUserById(userId);
       expect(view).toMatchObject({ hasSecret, sequence, creationDate, changeDate });
-      expect(node.directory.machineSecretsOf(userId)?.secrets.map(({ secretId }) => secretId)).toEqual(live);
+      const shown = node.directory.machineSecretsOf(userId)?.secrets.map(timesOf);
+      expect(shown).toEqual(user.secrets.filter(({ secretId }) => live.includes(secretId)).map(timesOf));
 
       const answered = this.answered.filter((one) => one.userId === userId);
       for (const { secretId, sequence } of answered) {
@@ -172,85 +162,15 @@ async function acceptedOf(node: KeyturnNode, secrets: readonly AnsweredSecret[])
   return accepted;
 }
 
+const timesOf = ({ secretId, expiresAt, retiresAt }: SecretTimes & { readonly secretId: string }) => ({
+  secretId,
+  expiresAt,
+  retiresAt,
+});
+
 function idsOf(secrets: readonly { readonly secretId: string }[]): string[] {
   return secrets.map(({ secretId }) => secretId);
 }
-
-/** One thing that somebody does, or that happens. */
-type Action = (service: Service) => Promise<unknown>;
-
-interface Choice {
-  readonly userId: string;
-  /** Which of the secrets that the user was ever given. */
-  readonly which: number;
-  /** In seconds, as the next. */
-  readonly overlap: number | undefined;
-  readonly expiresIn: number | undefined;
-}
-
-const chosen = ({ answered }: Service, { userId, which }: Choice) => {
-  const own = answered.filter((one) => one.userId === userId);
-  return own[which % own.length] ?? { userId, secretId: 'none', secret: 'none' };
-};
-
-const newSecret = ({ clock }: Service, { overlap, expiresIn }: Choice): NewMachineSecret => ({
-  overlap,
-  expiresAt: expiresIn === undefined ? undefined : timeIn(clock, expiresIn),
-});
-
-function timeIn({ now }: TestClock, seconds: number): string {
-  return new Date(now.getTime() + seconds * 1000).toISOString();
-}
-
-/** Not one that can be guessed. */
-const foreignSecret = (id: string) => `Zq8!vN2#${id}-xW5$kT9&pL3`;
-
-const actionsOnSecrets: Readonly<Record<string, (service: Service, choice: Choice) => Promise<unknown>>> = {
-  async put({ node, answered }, { userId }) {
-    const set = await node.machineUsers.setSecret({ userId, organizationId }, context);
-    const { clientSecret: secret, details } = set;
-    answered.push({ userId, secretId: secret.slice(4, 20), secret, sequence: details.sequence });
-  },
-  async add(service, choice) {
-    const { userId } = choice;
-    const user = { userId, organizationId };
-    const added = await service.node.machineSecrets.add(user, newSecret(service, choice), context);
-    const { secretId, clientSecret: secret, details } = added;
-    service.answered.push({ userId, secretId, secret, sequence: details.sequence });
-  },
-  async import(service, choice) {
-    const { userId } = choice;
-    const secretId = `imported-${service.answered.length}`;
-    const secret = foreignSecret(secretId);
-    const imported = {
-      secretId,
-      from: { case: 'secret', value: secret },
-      ...newSecret(service, choice),
-    } as const;
-    const { details } = await service.node.machineSecrets.import(
-      { userId, organizationId },
-      imported,
-      context,
-    );
-    service.answered.push({ userId, secretId, secret, sequence: details.sequence });
-  },
-  retire: (service, choice) =>
-    service.node.machineSecrets.retire({ organizationId, ...chosen(service, choice) }, context),
-  'cancel the retirement of': (service, choice) =>
-    service.node.machineSecrets.cancelRetirement({ organizationId, ...chosen(service, choice) }, context),
-  'change the expiry of': (service, choice) =>
-    service.node.machineSecrets.changeExpiry(
-      { organizationId, ...chosen(service, choice) },
-      newSecret(service, choice).expiresAt,
-      context,
-    ),
-  'report a leak of': (service, choice) =>
-    service.node.leaks.report({ secret: chosen(service, choice).secret, source: 'test' }, context),
-  'sign in with': (service, choice) => service.node.signIn(choice.userId, chosen(service, choice).secret),
-  remove: ({ node }, { userId }) => node.machineUsers.removeSecret({ userId, organizationId }, context),
-  deactivate: ({ node }, { userId }) => node.machineUsers.deactivate({ userId, organizationId }, context),
-  reactivate: ({ node }, { userId }) => node.machineUsers.reactivate({ userId, organizationId }, context),
-};
 
 /** Whether the process has come through it. */
 async function keepTime(service: Service): Promise<boolean> {
@@ -262,9 +182,9 @@ async function keepTime(service: Service): Promise<boolean> {
 
 class Step implements fc.AsyncCommand<object, Service> {
   readonly #text: string;
-  readonly #action: Action;
+  readonly #action: (service: Service) => Promise<unknown>;
 
-  constructor(text: string, action: Action) {
+  constructor(text: string, action: (service: Service) => Promise<unknown>) {
     this.#text = text;
     this.#action = action;
   }
@@ -280,85 +200,35 @@ class Step implements fc.AsyncCommand<object, Service> {
   toString = () => this.#text;
 }
 
-const anyOf = (...values: number[]) => fc.option(fc.constantFrom(...values), { nil: undefined });
-const anyChoice: fc.Arbitrary<Choice> = fc.record({
-  userId: fc.constantFrom(...users),
-  which: fc.nat({ max: 7 }),
-  overlap: anyOf(0, 60, hour, day),
-  expiresIn: anyOf(60, hour, 2 * day, 40 * day),
-});
-const anyRequest = fc
-  .tuple(
-    fc.oneof(
-      { weight: 3, arbitrary: fc.constantFrom('put', 'add') },
-      { weight: 3, arbitrary: fc.constantFrom(...Object.keys(actionsOnSecrets)) },
-    ),
-    anyChoice,
-  )
-  .map(([name, choice]) => ({
-    text: `${name} ${JSON.stringify(choice)}`,
-    action: (async (service) => {
-      await service.attempt(async () => actionsOnSecrets[name]?.(service, choice));
-    }) as Action,
-  }));
+const attempted =
+  ({ run }: AnyRequest) =>
+  (service: Service) =>
+    service.attempt(() => run(service));
 
-const anyScope = fc.constantFrom<SecretPolicyScope>(
-  { level: 'instance' },
-  { level: 'organization', organizationId },
-  ...users.map((userId) => ({ level: 'user', userId, organizationId }) as const),
-);
-const anySettings: fc.Arbitrary<SecretPolicySettings> = fc.record(
-  {
-    overlap: fc.constantFrom(0, 60, hour, day),
-    maxLiveSecrets: fc.integer({ min: 1, max: 4 }),
-    lifetime: fc.constantFrom(hour, 8 * day),
-    maxLifetime: fc.constantFrom(8 * day, 40 * day),
-    endTokens: fc.boolean(),
-    retireLeaked: fc.boolean(),
-  },
-  { requiredKeys: [] },
-);
-
-const oneRequest = anyRequest.map(({ text, action }) => new Step(text, action));
+const oneRequest = anySecretRequest.map((request) => new Step(request.text, attempted(request)));
 
 const anySteps = fc.commands(
   [
-    // One of these is drawn as often as one of those: as many requests as all else.
+    // Each of these is drawn as often: as many requests as all else.
     ...Array.from({ length: 6 }, () => oneRequest),
-    fc.array(anyRequest, { minLength: 2, maxLength: 4 }).map(
-      (requests) =>
-        new Step(`at once: ${requests.map(({ text }) => text).join(', ')}`, async (service) => {
-          await Promise.all(requests.map(({ action }) => action(service)));
-        }),
-    ),
-    fc.tuple(anyScope, anySettings).map(
-      ([scope, settings]) =>
-        new Step(`policy ${JSON.stringify({ scope, settings })}`, async (service) => {
-          await service.attempt(() => service.node.secretPolicies.set(scope, settings, context));
-        }),
-    ),
-    anyScope.map(
-      (scope) =>
-        new Step(`no policy ${JSON.stringify(scope)}`, async (service) => {
-          await service.attempt(() => service.node.secretPolicies.reset(scope, context));
-        }),
-    ),
     fc
-      .constantFrom(1, 59, 60, hour, day, 10 * day, 40 * day)
+      .array(anySecretRequest, { minLength: 2, maxLength: 4 })
       .map(
-        (seconds) => new Step(`${seconds} seconds pass`, async ({ clock }) => clock.advance(seconds * 1000)),
-      ),
-    fc.constant(new Step('time is kept', keepTime)),
-    fc
-      .record({ append: fc.integer({ min: 1, max: 3 }), isStored: fc.boolean() })
-      .map(
-        (death) =>
-          new Step(
-            `will crash at append ${death.append}, ${death.isStored ? 'stored' : 'not stored'}`,
-            async (service) => service.dieAt(death),
+        (requests) =>
+          new Step(`at once: ${requests.map(({ text }) => text).join(', ')}`, (service) =>
+            Promise.all(requests.map((request) => attempted(request)(service))),
           ),
       ),
-    fc.constant(new Step('crash', async (service) => service.die())),
+    anyPolicyRequest.map((request) => new Step(request.text, attempted(request))),
+    anyWait.map(
+      (seconds) => new Step(`${seconds} seconds pass`, async ({ clock }) => clock.advance(seconds * 1000)),
+    ),
+    fc.constant(new Step('time is kept', keepTime)),
+    fc.record({ append: fc.integer({ min: 1, max: 3 }), isStored: fc.boolean() }).map((death) => {
+      const text = `the process will end at append ${death.append}, which is ${death.isStored ? '' : 'not '}stored`;
+      return new Step(text, async (service) => service.dieAt(death));
+    }),
+    fc.constant(new Step('the process ends', async (service) => service.die())),
   ],
   { maxCommands: 60, size: 'max' },
 );
@@ -378,7 +248,7 @@ test('rotation keeps its promises over random commands, policies, clocks and cra
         await service.stop();
       }
     }),
-    { numRuns: 30, interruptAfterTimeLimit: 15_000 },
+    { numRuns: 30, interruptAfterTimeLimit: 12_000 },
   );
   expect(crashes).toBeGreaterThan(0);
 });
