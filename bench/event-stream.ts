@@ -1,202 +1,162 @@
-import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { Agent, get, type IncomingMessage, request } from 'node:http';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openSqliteEventStore } from '../src/eventstore/sqlite/sqlite-event-store.ts';
+import { parseArgs } from 'node:util';
+import { Pool } from 'undici';
+import { compare } from './harness/comparison.ts';
+import {
+  cpuSeconds,
+  type KeyturnWithHistory,
+  startEventStreams,
+  startKeyturnWithHistory,
+  startReaders,
+} from './subscriptions.ts';
 
 /**
  * Server-sent events: how long after the answer to a PUT secret its event arrives, with many open streams; how fast
- * one reader catches up; and what a reader that does not read costs in memory. The server is a process of its own.
+ * readers catch up, beside a bare route; and what readers that do not read cost in memory. The server, its readers and the
+ * load (this process) are processes of their own: the shares tell which of them is at its end.
+ *
+ *     npm run bench:events -- --rates 200,400,800
+ *     npm run bench:events -- --only latency
  */
-const streams = 100;
-const changesPerSecond = Number(process.argv[2] ?? 1000);
-const seconds = 10;
-const robots = 200;
-
-/** In the log before the server starts: far more than it keeps in memory. */
-const history = 100_000;
-
-const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
-await writeHistory(join(folder, 'data'));
-const main = join(import.meta.dirname, '../src/cli/main.ts');
-const options = ['serve', '--port', '0', '--log-level', 'info', '--event-streams-per-user', '1000'];
-const server = spawn(process.execPath, [main, ...options], {
-  cwd: folder,
-  stdio: ['ignore', 'pipe', 'ignore'],
+const { values } = parseArgs({
+  options: {
+    rates: { type: 'string', default: '200,400,600,800,1000' },
+    streams: { type: 'string', default: '100' },
+    seconds: { type: 'string', default: '8' },
+    history: { type: 'string', default: '100000' },
+    only: { type: 'string', default: '' },
+  },
 });
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-try {
-  print(
-    `Node ${process.version}, ${availableParallelism()} cores, ${streams} streams, ${changesPerSecond} changes/s asked for`,
-  );
-  const url = await servingUrl();
-  const admin = JSON.parse(readFileSync(join(folder, 'data/admin-credentials.json'), 'utf8'));
-  const scope = 'openid urn:zitadel:iam:org:project:id:zitadel:aud';
-  const credentials = { client_id: admin.clientId, client_secret: admin.clientSecret };
-  const form = String(new URLSearchParams({ grant_type: 'client_credentials', scope, ...credentials }));
-  const signedIn = await call(`${url}/oauth/v2/token`, 'POST', form, 'application/x-www-form-urlencoded');
-  const authorization = `Bearer ${signedIn['access_token']}`;
-  const users: string[] = [];
-  for (let index = 0; index < robots; index++) {
-    const body = JSON.stringify({ userName: `robot-${index}`, name: 'Robot' });
-    const added = await call(
-      `${url}/management/v1/users/machine`,
-      'POST',
-      body,
-      'application/json',
-      authorization,
-    );
-    users.push(String(added['userId']));
-  }
+const streams = Number(values.streams);
+const seconds = Number(values.seconds);
+const history = Number(values.history);
+const robots = 200;
+const connections = 64;
+const rounds = 3;
 
-  const answeredAt = new Map<string, number>();
-  const arrivedAt = new Map<string, number>();
-  const measured = await open('?type=MachineSecretSet');
-  let rest = '';
-  measured.setEncoding('utf8').on('data', (text: string) => {
-    const now = performance.now();
-    const messages = (rest + text).split('\n\n');
-    rest = messages.pop() ?? '';
-    for (const message of messages) {
-      const change = /"subject":"machineUser-(\d+)".*"streamversion":"(\d+)"/.exec(message);
-      if (change !== null) arrivedAt.set(`${change[1]}/${change[2]}`, now);
-    }
-  });
-  for (let count = 1; count < streams; count++) (await open('')).resume();
-
-  const setSecret = async (userId: string) => {
-    const path = `${url}/management/v1/users/${userId}/secret`;
-    const { details } = (await call(path, 'PUT', '{}', 'application/json', authorization)) as {
-      details: { sequence: string };
-    };
-    answeredAt.set(`${userId}/${details.sequence}`, performance.now());
-  };
-  const begin = performance.now();
-  const under: Promise<void>[] = [];
-  for (let made = 0; performance.now() - begin < seconds * 1000; ) {
-    const due = Math.min(((performance.now() - begin) / 1000) * changesPerSecond, answeredAt.size + 256);
-    for (; made < due; made++) under.push(setSecret(users[made % robots] ?? ''));
-    await delay(1);
-  }
-  await Promise.all(under);
-  const took = (performance.now() - begin) / 1000;
-  await delay(500);
-  const latencies = [...answeredAt].map(([change, at]) =>
-    Math.max(0, (arrivedAt.get(change) ?? Number.NaN) - at),
-  );
-  latencies.sort((a, b) => a - b);
-  const quantile = (share: number) => latencies[Math.floor(latencies.length * share)]?.toFixed(1);
-  print(
-    `changes answered          ${(answeredAt.size / took).toFixed(0)}/s, ${answeredAt.size - arrivedAt.size} not arrived`,
-  );
-  print(
-    `answer to event           p50 ${quantile(0.5)} ms, p99 ${quantile(0.99)} ms, most ${quantile(0.9999)} ms`,
-  );
-
-  const catchUpBegin = performance.now();
-  const reader = await open('?after=0&type=MachineSecretSet');
-  let read = 0;
-  for await (const chunk of reader.setEncoding('utf8')) {
-    read += (chunk as string).split('"specversion"').length - 1;
-    if (read >= history) break;
-  }
-  print(
-    `catch-up of one reader    ${(read / ((performance.now() - catchUpBegin) / 1000)).toFixed(0)} events/s`,
-  );
-
-  const before = residentMegabytes();
-  const stalled = await Promise.all(Array.from({ length: 20 }, () => open('?after=0')));
-  for (const one of stalled) one.pause();
-  await delay(5000);
-  print(`20 readers that stand     ${before} MB before, ${residentMegabytes()} MB after 5 s`);
-
-  async function open(query: string): Promise<IncomingMessage> {
-    const opened = get(`${url}/keyturn/v1/events${query}`, { headers: { authorization }, agent: false });
-    const [response] = (await once(opened, 'response')) as [IncomingMessage];
-    if (response.statusCode !== 200) throw new Error(`the stream was answered with ${response.statusCode}`);
-    return response.on('error', () => {});
-  }
-} finally {
-  server.kill('SIGKILL');
-  await once(server, 'exit');
-  agent.destroy();
-  rmSync(folder, { recursive: true, force: true });
-}
+print(`Node ${process.version}, ${availableParallelism()} cores`);
+if ('latency'.includes(values.only)) await latencies();
+if ('catch-up'.includes(values.only)) await catchUp();
+if ('memory'.includes(values.only)) await memory();
 process.exit();
 
-/** A machine user whose secret was set very often. */
-async function writeHistory(dataDir: string): Promise<void> {
-  mkdirSync(dataDir, { mode: 0o700 });
-  const store = openSqliteEventStore({ file: join(dataDir, 'events.db') });
-  const metadata = {
-    schemaVersion: 1,
-    occurredAt: new Date().toISOString(),
-    editor: null,
-    $correlationId: 'bench',
-    $causationId: 'bench',
-    previousHash: null,
-  };
-  const user = {
-    organizationId: 'bench',
-    userName: 'bench',
-    name: 'Bench',
-    description: '',
-    accessTokenType: 'jwt',
-  };
-  const added = { id: randomUUID(), type: 'MachineUserAdded', data: user, metadata };
-  await store.append('machineUser-bench', [added], 'no_stream');
-  let replacedSecretIds: string[] = [];
-  for (let written = 0; written < history; written += 1000) {
-    const events = Array.from({ length: 1000 }, () => {
-      const data = { secretId: randomUUID(), hashedSecret: '$2b$04$hash', replacedSecretIds };
-      replacedSecretIds = [data.secretId];
-      return { id: randomUUID(), type: 'MachineSecretSet', data, metadata };
-    });
-    await store.append('machineUser-bench', events, 'any');
+async function latencies(): Promise<void> {
+  const keyturn = await startKeyturnWithHistory(0);
+  try {
+    const pool = new Pool(keyturn.url, { connections });
+    const send = async (method: 'POST' | 'PUT', path: string, body: object) => {
+      const headers = { authorization: keyturn.authorization, 'content-type': 'application/json' };
+      const response = await pool.request({ method, path, headers, body: JSON.stringify(body) });
+      if (response.statusCode !== 200) throw new Error(`${path} was answered with ${response.statusCode}`);
+      return (await response.body.json()) as { userId: string; details: { sequence: string } };
+    };
+    const added = Array.from({ length: robots }, (_, index) =>
+      send('POST', '/management/v1/users/machine', { userName: `robot-${index}`, name: 'Robot' }),
+    );
+    const users = (await Promise.all(added)).map(({ userId }) => userId);
+    for (const rate of values.rates.split(',').map(Number)) await latencyAt(rate, keyturn, users, send);
+    await pool.destroy();
+  } finally {
+    await keyturn.stop();
   }
-  await store.close();
 }
 
-function residentMegabytes(): number {
-  const [, pages] = readFileSync(`/proc/${server.pid}/statm`, 'utf8').split(' ').map(Number);
+async function latencyAt(
+  rate: number,
+  { url, pid, authorization }: KeyturnWithHistory,
+  users: readonly string[],
+  send: (method: 'PUT', path: string, body: object) => Promise<{ details: { sequence: string } }>,
+): Promise<void> {
+  const path = '/keyturn/v1/events?type=MachineSecretSet';
+  const readers = await startReaders({ url, path, authorization, readers: streams });
+  const answers = new Map<string, bigint>();
+  const setSecret = async (userId: string) => {
+    const { details } = await send('PUT', `/management/v1/users/${userId}/secret`, {});
+    answers.set(`${userId}/${details.sequence}`, process.hrtime.bigint());
+  };
+  const begin = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const serverBefore = cpuSeconds(pid);
+  const sent: Promise<void>[] = [];
+  for (let elapsed = 0; elapsed < seconds; elapsed = (performance.now() - begin) / 1000) {
+    // At the given rate, but never more under way than there are connections: else their queue is what is measured.
+    const due = Math.min(elapsed * rate, answers.size + connections);
+    while (sent.length < due) sent.push(setSecret(users[sent.length % users.length] ?? ''));
+    await delay(1);
+  }
+  await Promise.all(sent);
+  const took = (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const serverShare = (cpuSeconds(pid) - serverBefore) / took;
+  await delay(500);
+  readers.finish();
+  const result = await readers.result;
+  const arrivals = new Map(result.arrivals.map(([change, at]) => [change, BigInt(at)]));
+  // An event may arrive before the answer does: then nobody waited.
+  const waits = [...answers].flatMap(([change, answeredAt]) => {
+    const arrivedAt = arrivals.get(change);
+    return arrivedAt === undefined ? [] : [Math.max(0, Number(arrivedAt - answeredAt) / 1e6)];
+  });
+  waits.sort((a, b) => a - b);
+  const quantile = (share: number) => `${waits[Math.floor(waits.length * share)]?.toFixed(1)} ms`;
+  print(
+    `${rate}/s asked for, ${(answers.size / took).toFixed(0)}/s answered, ${streams} streams, ` +
+      `${answers.size - waits.length} events missing: p50 ${quantile(0.5)}, p99 ${quantile(0.99)}, most ${quantile(0.9999)}; ` +
+      `cores: server ${serverShare.toFixed(2)}, readers ${result.loadShare.toFixed(2)}, load ${((user + system) / 1e6 / took).toFixed(2)}`,
+  );
+}
+
+async function catchUp(): Promise<void> {
+  const eventStreams = await startEventStreams(history);
+  try {
+    for (const [readers, share] of [
+      [1, 1],
+      [100, 0.02],
+    ] as const) {
+      const events = history * share;
+      const { keyturn, reference, ratio, loadShare } = await compare(
+        eventStreams.keyturn(readers, events),
+        eventStreams.bareRoute(readers, events),
+        rounds,
+      );
+      print(
+        `${readers} readers catch up: ${keyturn.median.toFixed(0)} events/s, bare route ${reference.median.toFixed(0)}/s, ` +
+          `ratio ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)}), load ${loadShare?.toFixed(2)}`,
+      );
+    }
+  } finally {
+    await eventStreams.stop();
+  }
+}
+
+async function memory(): Promise<void> {
+  const { url, pid, authorization, stop } = await startKeyturnWithHistory(history);
+  try {
+    const before = residentMegabytes(pid);
+    const stalled = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        fetch(`${url}/keyturn/v1/events?after=0`, { headers: { authorization } }),
+      ),
+    );
+    const later: number[] = [];
+    for (let second = 0; second < 10; second++) {
+      await delay(1000);
+      later.push(residentMegabytes(pid));
+    }
+    print(
+      `${stalled.length} readers that stand: ${before} MB before, then each second ${later.join(', ')} MB`,
+    );
+    await Promise.all(stalled.map(({ body }) => body?.cancel()));
+  } finally {
+    await stop();
+  }
+}
+
+function residentMegabytes(pid: number): number {
+  const [, pages] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ').map(Number);
   return Math.round(((pages ?? 0) * 4096) / 1e6);
-}
-
-async function servingUrl(): Promise<string> {
-  for await (const line of createInterface({ input: server.stdout })) {
-    const { msg, url } = JSON.parse(line) as { msg: string; url: string };
-    if (msg !== 'serving') continue;
-    // Read on, so that the server's log does not fill the pipe.
-    server.stdout.resume();
-    return url;
-  }
-  throw new Error('the server did not start');
-}
-
-async function call(
-  url: string,
-  method: string,
-  body: string,
-  contentType: string,
-  authorization = '',
-): Promise<Record<string, unknown>> {
-  const headers = {
-    'content-type': contentType,
-    'content-length': body.length,
-    ...(authorization && { authorization }),
-  };
-  const sent = request(url, { method, agent, headers });
-  sent.end(body);
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
-  let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk;
-  if (response.statusCode !== 200) throw new Error(`${url} was answered with ${response.statusCode}`);
-  return JSON.parse(text) as Record<string, unknown>;
 }
 
 function print(line: string): void {

@@ -9,6 +9,7 @@ const bench = join(import.meta.dirname, '..');
 
 export interface Server {
   readonly url: string;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -33,7 +34,7 @@ export async function startServer(
     if (url === undefined) continue;
     // Read on, so that what is printed later does not fill the pipe.
     child.stdout.resume();
-    return { url, stop };
+    return { url, pid: child.pid ?? 0, stop };
   }
   throw new Error(`${script} did not start`);
 }
