@@ -4,7 +4,8 @@ import { type FeedEvent, FeedEventReader } from './feed-event.ts';
 export interface FollowOptions {
   /** Exclusive. */
   readonly after: bigint;
-  readonly accept: (event: FeedEvent) => boolean;
+  /** Default: all. Without it, followers at the same place may be given one and the same batch. */
+  readonly accept?: (event: FeedEvent) => boolean;
   /** Ends the iteration, without an error. */
   readonly signal: AbortSignal;
 }
@@ -39,7 +40,7 @@ export class StoreFeed implements EventFeed {
       const events: FeedEvent[] = [];
       for (const recorded of batch.events) {
         const event = await this.#reader.read(recorded);
-        if (accept(event)) events.push(event);
+        if (accept?.(event) ?? true) events.push(event);
       }
       yield { events, position: batch.position };
     }

@@ -1,5 +1,5 @@
-import { EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import pRetry from 'p-retry';
 import { EventStoreUnavailableError } from '../eventstore/errors.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
@@ -20,8 +20,10 @@ export interface LiveEventFeedOptions {
 const recentLimit = 4096;
 /** The most events in one batch for a follower. */
 const batchLimit = 256;
+/** How many batches read from the store are kept, and for how long, in milliseconds: followers that catch up together share them. */
+const storedBatches = { max: 16, ttl: 10_000 } as const;
 /** In milliseconds: what happens within it is told together, so that many followers of a busy log cost little. */
-const gatheringTime = 4;
+const gatheringTime = { least: 1, most: 8, perFollower: 0.08 } as const;
 
 /** Events that change nothing about who may read what. */
 const withoutEffectOnAccess: ReadonlySet<string> = new Set([
@@ -41,10 +43,16 @@ export class LiveEventFeed implements EventFeed {
   readonly #options: LiveEventFeedOptions;
   readonly #reader: FeedEventReader;
   readonly #stop = new AbortController();
-  readonly #log = new EventEmitter<{ changed: [] }>().setMaxListeners(0);
+  /** Followers that wait for what happens next. */
+  #waiting: (() => void)[] = [];
+  #followers = 0;
   #recent: FeedEvent[] = [];
   /** What stands in the log after this is in `#recent`, up to `#position`. */
   #recentAfter = 0n;
+  /** Parts of `#recent` that a follower has asked for since it changed, by where they begin. */
+  readonly #recentBatches = new Map<bigint, FeedBatch>();
+  /** By where they begin. */
+  readonly #storedBatches = new LRUCache<bigint, Promise<FeedBatch>>(storedBatches);
   #position = 0n;
   #accessVersion = 0;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -59,7 +67,7 @@ export class LiveEventFeed implements EventFeed {
   async start(): Promise<void> {
     this.#position = await headOf(this.#options.eventStore);
     this.#recentAfter = this.#position;
-    this.#heartbeat = setInterval(() => this.#log.emit('changed'), this.#options.heartbeatInterval).unref();
+    this.#heartbeat = setInterval(() => this.#wakeFollowers(), this.#options.heartbeatInterval).unref();
     this.#running = this.#run().catch((error: unknown) => {
       if (this.#stop.signal.aborted) return;
       this.#failure = error;
@@ -96,20 +104,28 @@ export class LiveEventFeed implements EventFeed {
 
   async *follow({ after, accept, signal }: FollowOptions): AsyncGenerator<FeedBatch> {
     const stop = AbortSignal.any([signal, this.#stop.signal]);
+    let wake = () => {};
+    stop.addEventListener('abort', () => wake(), { once: true });
     let position = after;
-    while (!stop.aborted) {
-      if (position >= this.#position) {
-        await nextEmission(this.#log, stop);
-        if (position >= this.#position && !stop.aborted) yield { events: [], position };
-        continue;
+    this.#followers++;
+    try {
+      while (!stop.aborted) {
+        if (position >= this.#position) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+            this.#waiting.push(resolve);
+          });
+          if (position >= this.#position && !stop.aborted) yield { events: [], position };
+          continue;
+        }
+        const read = await this.#readBatch(position, stop);
+        if (read === undefined) return;
+        position = read.position;
+        if (!stop.aborted)
+          yield accept === undefined ? read : { ...read, events: read.events.filter(accept) };
       }
-      const read =
-        position < this.#recentAfter
-          ? await untilReached(() => this.#readStored(position), stop)
-          : this.#readRecent(position);
-      if (read === undefined) return;
-      position = read.position;
-      if (!stop.aborted) yield { events: read.events.filter(accept), position };
+    } finally {
+      this.#followers--;
     }
   }
 
@@ -133,7 +149,9 @@ export class LiveEventFeed implements EventFeed {
       }
       await this.#untilVisible(position);
       this.#publish(read, position);
-      await delay(gatheringTime, undefined, { signal }).catch(() => {});
+      const { least, most, perFollower } = gatheringTime;
+      const wait = Math.min(most, Math.max(least, this.#followers * perFollower));
+      await delay(wait, undefined, { signal }).catch(() => {});
     }
   }
 
@@ -154,9 +172,22 @@ export class LiveEventFeed implements EventFeed {
       const dropped = this.#recent.splice(0, this.#recent.length - recentLimit);
       this.#recentAfter = dropped.at(-1)?.position ?? this.#recentAfter;
     }
+    this.#recentBatches.clear();
     this.#position = position;
     if (events.some(({ recorded }) => !withoutEffectOnAccess.has(recorded.type))) this.#accessVersion++;
-    this.#log.emit('changed');
+    this.#wakeFollowers();
+  }
+
+  #wakeFollowers(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** What is next after a position that the log is past: one batch for all who ask for the same. Undefined at the abort. */
+  async #readBatch(after: bigint, signal: AbortSignal): Promise<FeedBatch | undefined> {
+    if (after < this.#recentAfter) return untilReached(() => this.#readStoredOnce(after), signal);
+    const batch = this.#recentBatches.get(after) ?? this.#readRecent(after);
+    this.#recentBatches.set(after, batch);
+    return batch;
   }
 
   #readRecent(after: bigint): FeedBatch {
@@ -164,6 +195,15 @@ export class LiveEventFeed implements EventFeed {
     const events = this.#recent.slice(start, start + batchLimit);
     const isAll = start + events.length === this.#recent.length;
     return { events, position: isAll ? this.#position : (events.at(-1)?.position ?? this.#position) };
+  }
+
+  #readStoredOnce(after: bigint): Promise<FeedBatch> {
+    const known = this.#storedBatches.get(after);
+    if (known !== undefined) return known;
+    const batch = this.#readStored(after);
+    this.#storedBatches.set(after, batch);
+    batch.catch(() => this.#storedBatches.delete(after));
+    return batch;
   }
 
   async #readStored(after: bigint): Promise<FeedBatch> {
@@ -207,10 +247,4 @@ function firstAfter(events: readonly FeedEvent[], position: bigint): number {
     else high = middle;
   }
   return low;
-}
-
-async function nextEmission(log: EventEmitter<{ changed: [] }>, signal: AbortSignal): Promise<void> {
-  await once(log, 'changed', { signal }).catch((error: Error) => {
-    if (error.name !== 'AbortError') throw error;
-  });
 }

@@ -168,6 +168,11 @@ export function isBookkeeping(type: string): boolean {
   return Object.hasOwn(publishedEvents, type) && publishedEvents[type as keyof PublishedEvents] === null;
 }
 
+/** The names of the fields that are published of each type. */
+const publishedFields = new Map(
+  Object.entries(publishedEvents).map(([type, schema]) => [type, Object.keys(schema?.shape ?? {})]),
+);
+
 /** The name of the field that the id of an aggregate is published as; streams of one aggregate only need none. */
 const idFields: Readonly<Record<string, string>> = {
   machineUser: 'userId',
@@ -182,12 +187,11 @@ export function publishedDataOf(
   category: string,
   aggregateId: string,
 ): Readonly<Record<string, unknown>> {
-  const schema = publishedEvents[event.type];
   const idField = idFields[category];
-  const known: Record<string, unknown> = {
-    ...event.data,
-    ...(idField !== undefined && { [idField]: aggregateId }),
-  };
-  const fields = Object.keys(schema?.shape ?? {}).filter((field) => known[field] !== undefined);
-  return Object.fromEntries(fields.map((field) => [field, known[field]]));
+  const published: Record<string, unknown> = {};
+  for (const field of publishedFields.get(event.type) ?? []) {
+    const value = field === idField ? aggregateId : (event.data as Record<string, unknown>)[field];
+    if (value !== undefined) published[field] = value;
+  }
+  return published;
 }

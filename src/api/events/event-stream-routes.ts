@@ -3,11 +3,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
 import { cloudEventJsonSchema } from '../../subscriptions/cloud-event.ts';
 import type { EventFeed } from '../../subscriptions/event-feed.ts';
-import { type EventSelection, type FeedEvent, isSelected } from '../../subscriptions/feed-event.ts';
+import type { EventSelection } from '../../subscriptions/feed-event.ts';
 import type { Authorizer, Credentials } from '../authorization.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
 import { singleHeader } from '../single-header.ts';
 import { type EventStreamQuery, readEventStreamQuery } from './event-stream-query.ts';
+import { EventTexts } from './event-texts.ts';
 import { OpenStreams } from './open-streams.ts';
 
 export interface EventStreamDependencies {
@@ -36,6 +37,7 @@ export async function eventStreamRoutes(
   dependencies: EventStreamDependencies,
 ): Promise<void> {
   const streams = new OpenStreams(dependencies.streamsPerUser);
+  const texts = new EventTexts();
   app.addHook('preClose', async () => streams.endAll());
 
   app.get('/keyturn/v1/events/schema.json', async (_request, reply) => {
@@ -50,7 +52,7 @@ export async function eventStreamRoutes(
     request.log = request.log.child({ userId });
     if (!dependencies.feed.isRunning) throw new KeyturnError('NOT_READY');
     const stream = streams.open(userId);
-    const body = new EventStream(dependencies, credentials, query, selection, stream.signal).open(() =>
+    const body = new EventStream(dependencies, texts, credentials, query, selection, stream.signal).open(() =>
       request.log.info('event stream dropped, its reader is too slow'),
     );
     // Of the response, not of the body: that one closes only when it is asked for more.
@@ -87,6 +89,7 @@ async function authorizeReader(
 /** What one caller is sent. */
 class EventStream {
   readonly #dependencies: EventStreamDependencies;
+  readonly #eventTexts: EventTexts;
   readonly #credentials: Credentials;
   readonly #query: EventStreamQuery;
   readonly #selection: EventSelection;
@@ -97,12 +100,14 @@ class EventStream {
 
   constructor(
     dependencies: EventStreamDependencies,
+    eventTexts: EventTexts,
     credentials: Credentials,
     query: EventStreamQuery,
     selection: EventSelection,
     signal: AbortSignal,
   ) {
     this.#dependencies = dependencies;
+    this.#eventTexts = eventTexts;
     this.#credentials = credentials;
     this.#query = query;
     this.#selection = selection;
@@ -120,7 +125,7 @@ class EventStream {
     return stream;
   }
 
-  async *#whileRead(drop: () => void): AsyncGenerator<string> {
+  async *#whileRead(drop: () => void): AsyncGenerator<string | Buffer> {
     for await (const text of this.#texts()) {
       const timer = setTimeout(drop, this.#dependencies.slowReaderLimit);
       try {
@@ -132,17 +137,18 @@ class EventStream {
     }
   }
 
-  async *#texts(): AsyncGenerator<string> {
+  async *#texts(): AsyncGenerator<string | Buffer> {
     const { feed, heartbeatInterval } = this.#dependencies;
     const after = this.#query.after ?? feed.position;
-    const accept = (event: FeedEvent) => isSelected(event, this.#selection);
+    const selectionKey = JSON.stringify(this.#selection);
     // With an id, so that a reader that is cut off before the first event misses nothing.
     yield `retry: ${reconnectDelay}\nid: ${after}\n\n`;
-    for await (const { events, position } of feed.follow({ after, accept, signal: this.#signal })) {
+    for await (const batch of feed.follow({ after, signal: this.#signal })) {
       if (!(await this.#mayStillRead())) return;
-      if (events.length > 0) yield events.map(textOf).join('');
+      const text = this.#eventTexts.textOf(batch, this.#selection, selectionKey);
+      if (text.length > 0) yield text;
       else if (performance.now() - this.#sentAt >= heartbeatInterval * 0.9)
-        yield `: heartbeat\nid: ${position}\n\n`;
+        yield `: heartbeat\nid: ${batch.position}\n\n`;
     }
   }
 
@@ -161,10 +167,6 @@ class EventStream {
       throw error;
     }
   }
-}
-
-function textOf({ position, json }: FeedEvent): string {
-  return `id: ${position}\ndata: ${json}\n\n`;
 }
 
 function credentialsOf(request: FastifyRequest): Credentials {
