@@ -99,9 +99,18 @@ export type CallManagement = (
 
 /** Calls the management API as the holder of `token`. */
 export function managementClient(url: string, token: string): CallManagement {
+  return clientOf(`${url}/management/v1`, token);
+}
+
+/** The same for Keyturn's own API. */
+export function keyturnClient(url: string, token: string): CallManagement {
+  return clientOf(`${url}/keyturn/v1`, token);
+}
+
+function clientOf(base: string, token: string): CallManagement {
   return async (method, path, body, headers = {}) =>
     answerOf(
-      await fetch(`${url}/management/v1${path}`, {
+      await fetch(`${base}${path}`, {
         method,
         headers: {
           authorization: `Bearer ${token}`,
