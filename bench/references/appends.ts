@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import type { ExpectedRevision } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
 /**
@@ -31,9 +32,12 @@ rmSync(folder, { recursive: true, force: true });
 async function appendByStore(): Promise<number> {
   const store = openSqliteEventStore({ file });
   let count = 0;
+  // At the revision that the one before it led to, as commands append.
   const append = async (_: unknown, lane: number) => {
+    let revision: ExpectedRevision = 'no_stream';
     while (performance.now() < end) {
-      await store.append(`machineUser-${lane}`, [{ id: randomUUID(), type, data, metadata }], 'any');
+      const events = [{ id: randomUUID(), type, data, metadata }];
+      revision = (await store.append(`machineUser-${lane}`, events, revision)).revision;
       count++;
     }
   };

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
-import type { ReadAllOptions } from '../../src/eventstore/event-store.ts';
+import type { NewEvent, ReadAllOptions, RecordedEvent } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { closedAfterTest, describeEventStoreContract } from '../contract/event-store.contract.ts';
 import { newEvent, newEvents } from '../support/new-event.ts';
@@ -162,6 +163,74 @@ describe('the SQLite event store', () => {
     other.exec('ROLLBACK');
     other.close();
     expect((await store.append('a-1', [newEvent()], 0n)).revision).toBe(1n);
+    expect((await store.append('b-1', [newEvent()], 'no_stream')).revision).toBe(0n);
+  });
+
+  it('forgets what it wrote of a group that then failed', async () => {
+    const file = newFile();
+    const store = open(file);
+    const breaking = new DatabaseSync(file);
+    breaking.exec(`CREATE TRIGGER broken BEFORE INSERT ON events WHEN new.type = 'Broken'
+      BEGIN SELECT raise(ABORT, 'disk I/O error'); END`);
+    const [first, second] = newEvents(2) as [NewEvent, NewEvent];
+    const appends = await Promise.allSettled([
+      store.append('a-1', [first], 'any'),
+      store.append('b-1', [newEvent()], 'no_stream'),
+      store.append('b-1', [newEvent('broken', 'Broken')], 0n),
+    ]);
+    expect(appends.map((append) => append.status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(await Array.fromAsync(store.readStream('b-1'))).toEqual([]);
+    expect((await store.append('a-1', [first], 'any')).revision).toBe(0n);
+    expect((await store.append('b-1', [second], 'no_stream')).revision).toBe(0n);
+    expect(await Array.fromAsync(store.readAll())).toHaveLength(2);
+    breaking.close();
+  });
+
+  it('recognizes a repetition by its ids after it was opened again', async () => {
+    const file = newFile();
+    const events = newEvents(2);
+    const first = open(file);
+    const result = await first.append('a-1', events, 'any');
+    await first.close();
+    const second = open(file);
+    expect(await second.append('a-1', events, 'any')).toEqual(result);
+    expect((await second.append('b-1', events, 'any')).revision).toBe(1n);
+  });
+
+  it('gives a subscriber every event as it is stored, however far it falls behind, and however large they are', async () => {
+    const store = open(newFile());
+    const large = { ...newEvent('large'), data: { label: 'large', text: 'x'.repeat(50_000) } };
+    const lags = fc.array(
+      fc.oneof(
+        fc.integer({ min: 1, max: 1500 }).map((count) => newEvents(count)),
+        fc.constant(null),
+      ),
+      { minLength: 1, maxLength: 8 },
+    );
+    await fc.assert(
+      fc.asyncProperty(lags, async (appends) => {
+        const after = (await Array.fromAsync(store.readAll({ direction: 'backwards', limit: 1 })))[0]
+          ?.position;
+        const received: RecordedEvent[] = [];
+        const count = appends.reduce((sum, events) => sum + (events?.length ?? 1), 0);
+        const subscription = store.subscribe(after === undefined ? {} : { after })[Symbol.asyncIterator]();
+        // Each batch is asked for after another append only, until there are none left.
+        const rest = [...appends];
+        do {
+          const events = rest.shift();
+          if (events !== undefined) {
+            const again = (events ?? [large]).map((event) => ({ ...event, id: randomUUID() }));
+            await store.append('a-1', again, 'any');
+          }
+          const batch = await subscription.next();
+          received.push(...(batch.value?.events ?? []));
+        } while (received.length < count);
+        await subscription.return?.();
+        const stored = await Array.fromAsync(store.readAll(after === undefined ? {} : { after }));
+        expect(received).toEqual(stored);
+      }),
+      { numRuns: 8 },
+    );
   });
 
   it('reads what a filter asks for, be it rare in the log or not', async () => {

@@ -1,13 +1,12 @@
 import { EventEmitter, once } from 'node:events';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
-import { EventStoreClosedError, UnreadableEventError, WrongExpectedRevisionError } from '../errors.ts';
+import { EventStoreClosedError, WrongExpectedRevisionError } from '../errors.ts';
 import type {
   AppendResult,
   EventFilter,
   EventStore,
   ExpectedRevision,
-  JsonObject,
   NewEvent,
   ReadAllOptions,
   ReadStreamOptions,
@@ -15,29 +14,17 @@ import type {
   SubscribeOptions,
   SubscriptionBatch,
 } from '../event-store.ts';
-import { type SerializedEvent, serializeNewEvents } from '../new-events.ts';
+import { serializeNewEvents } from '../new-events.ts';
+import { type EventRow, maxInteger, prepareRead, toRecordedEvent } from './event-row.ts';
+import { type Append, LogWriter } from './log-writer.ts';
 import { createPrivateFile } from './private-file.ts';
 import { positionsOfRareStreams } from './rare-streams.ts';
 import { checkSchema, prepareSchema } from './schema.ts';
 import { acquireWriterLock, type WriterLock } from './writer-lock.ts';
 
-interface PendingAppend {
-  readonly stream: string;
-  readonly events: readonly SerializedEvent[];
-  readonly expectedRevision: ExpectedRevision;
+interface PendingAppend extends Append {
   readonly resolve: (result: AppendResult) => void;
   readonly reject: (error: unknown) => void;
-}
-
-interface EventRow {
-  readonly position: bigint;
-  readonly stream: string;
-  readonly revision: bigint;
-  readonly id: string;
-  readonly type: string;
-  readonly data: string;
-  readonly metadata: string;
-  readonly recorded_at: bigint;
 }
 
 export interface SqliteEventStoreOptions {
@@ -48,8 +35,6 @@ export interface SqliteEventStoreOptions {
 }
 
 const pageSize = 512;
-/** How far back from a stream's end an append with `any` or `stream_exists` is recognized as a repetition. */
-const repetitionWindow = 1000n;
 /** How often a read-only subscription looks for what the writing process has added, in milliseconds. */
 const readOnlyPollInterval = 100;
 /** How long a statement waits for another process's lock, in milliseconds. It blocks: no longer than a backup's last step takes. */
@@ -69,6 +54,8 @@ export function openSqliteEventStore(options: SqliteEventStoreOptions): EventSto
 class SqliteEventStore implements EventStore {
   readonly #db: DatabaseSync;
   readonly #lock: WriterLock | undefined;
+  /** Undefined where another process writes. */
+  readonly #writer: LogWriter | undefined;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #closing = new AbortController();
   #queue: PendingAppend[] = [];
@@ -87,6 +74,7 @@ class SqliteEventStore implements EventStore {
       throw error;
     }
     this.#statements = prepareStatements(this.#db);
+    if (!readOnly) this.#writer = new LogWriter(this.#db);
   }
 
   async append(
@@ -96,12 +84,14 @@ class SqliteEventStore implements EventStore {
   ): Promise<AppendResult> {
     const serialized = serializeNewEvents(stream, events);
     this.#requireOpen();
+    const writer = this.#writer;
+    if (writer === undefined) throw new TypeError('a readonly event store takes no appends');
     return new Promise((resolve, reject) => {
       this.#queue.push({ stream, events: serialized, expectedRevision, resolve, reject });
       this.#flush ??= new Promise((flushed) => {
         setImmediate(() => {
           this.#flush = undefined;
-          this.#commitQueue();
+          this.#commitQueue(writer);
           flushed();
         });
       });
@@ -111,18 +101,34 @@ class SqliteEventStore implements EventStore {
   async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent> {
     const { from, direction = 'forwards', limit = Number.POSITIVE_INFINITY } = options;
     const forwards = direction === 'forwards';
-    const page = forwards ? this.#statements.streamForwards : this.#statements.streamBackwards;
     let next = from ?? (forwards ? 0n : maxInteger);
     let left = limit;
     while (left > 0) {
       this.#requireOpen();
-      const rows = page.all(stream, next, Math.min(left, pageSize)) as unknown as EventRow[];
+      const count = Math.min(left, pageSize);
+      const rows = forwards
+        ? this.#pageForwards(stream, next, count)
+        : this.#pageOf(this.#statements.streamBackwards, stream, next, count);
       for (const row of rows) yield toRecordedEvent(row);
       const last = rows.at(-1);
-      if (last === undefined || rows.length < pageSize) return;
+      if (last === undefined || rows.length < count) return;
       left -= rows.length;
       next = forwards ? last.revision + 1n : last.revision - 1n;
     }
+  }
+
+  /** Asks the file only when something may be there, and notes where the stream ends. */
+  #pageForwards(stream: string, from: bigint, count: number): EventRow[] {
+    if (this.#writer?.endsBefore(stream, from)) return [];
+    const rows = this.#pageOf(this.#statements.streamForwards, stream, from, count);
+    const last = rows.at(-1);
+    const isEnd = rows.length < count && (last !== undefined || from === 0n);
+    if (isEnd) this.#writer?.learnHead(stream, last?.revision);
+    return rows;
+  }
+
+  #pageOf(page: StatementSync, stream: string, from: bigint, count: number): EventRow[] {
+    return page.all(stream, from, count) as unknown as EventRow[];
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
@@ -179,20 +185,26 @@ class SqliteEventStore implements EventStore {
     const page = this.#prepareRead(
       `SELECT * FROM events WHERE position > ? AND position <= ? AND ${where} ORDER BY position LIMIT ?`,
     );
+    const isWanted = filterOf(filter);
     let position = after;
     let announced = false;
     while (!stop.aborted) {
-      const head = this.#headPosition();
+      // Who catches up reads the file: an audit of a log that is being written to must see what stands in it.
+      const writer: LogWriter | undefined = announced ? this.#writer : undefined;
+      const head = writer?.end ?? this.#headPosition();
       if (position >= head && announced) {
         // Nothing runs between reading the head and listening, so no append is waited past.
         await this.#nextGrowth(stop);
         continue;
       }
-      const rows = page.all(position, head, ...parameters, pageSize) as unknown as EventRow[];
-      const caughtUp = rows.length < pageSize;
-      position = caughtUp ? max(position, head) : (rows.at(-1)?.position ?? position);
+      const kept: RecordedEvent[] | undefined = writer?.recent.after(position, pageSize);
+      const read: RecordedEvent[] =
+        kept ??
+        (page.all(position, head, ...parameters, pageSize) as unknown as EventRow[]).map(toRecordedEvent);
+      const caughtUp = read.length < pageSize;
+      position = caughtUp ? max(position, head) : (read.at(-1)?.position ?? position);
       announced = caughtUp;
-      yield { events: rows.map(toRecordedEvent), position, caughtUp };
+      yield { events: kept === undefined ? read : read.filter(isWanted), position, caughtUp };
     }
   }
 
@@ -205,76 +217,21 @@ class SqliteEventStore implements EventStore {
   }
 
   /** Writes all queued appends in one transaction. A conflict rejects its own append, a fault of the file all of them. */
-  #commitQueue(): void {
+  #commitQueue(writer: LogWriter): void {
     const batch = this.#queue;
     this.#queue = [];
-    const settle: (() => void)[] = [];
     try {
-      this.#db.exec('BEGIN IMMEDIATE');
-      for (const pending of batch) {
-        const outcome = this.#write(pending);
-        settle.push(
-          outcome instanceof WrongExpectedRevisionError
-            ? () => pending.reject(outcome)
-            : () => pending.resolve(outcome),
-        );
+      const outcomes = writer.commit(batch);
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const outcome = outcomes[index];
+        if (outcome === undefined || outcome instanceof WrongExpectedRevisionError) reject(outcome);
+        else resolve(outcome);
       }
-      this.#db.exec('COMMIT');
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      for (const pending of batch) pending.reject(error);
+      for (const { reject } of batch) reject(error);
       return;
     }
-    for (const settleOne of settle) settleOne();
     this.#log.emit('grown');
-  }
-
-  #write({ stream, events, expectedRevision }: PendingAppend): AppendResult | WrongExpectedRevisionError {
-    const head = this.#statements.streamHead.get(stream) as { revision: bigint } | undefined;
-    const actual = head?.revision ?? 'no_stream';
-    const repeated = this.#findRepetition(stream, events, expectedRevision, head?.revision ?? -1n);
-    if (repeated !== undefined) return repeated;
-    if (!isAsExpected(expectedRevision, actual)) {
-      return new WrongExpectedRevisionError(stream, expectedRevision, actual);
-    }
-    const recordedAt = Date.now();
-    let revision = head?.revision ?? -1n;
-    let position = 0n;
-    for (const { id, type, data, metadata } of events) {
-      revision += 1n;
-      position = BigInt(
-        this.#statements.insert.run(stream, revision, id, type, data, metadata, recordedAt).lastInsertRowid,
-      );
-    }
-    return { revision, position };
-  }
-
-  /** The result of an earlier append of the same events, by their ids and in their order. */
-  #findRepetition(
-    stream: string,
-    events: readonly SerializedEvent[],
-    expectedRevision: ExpectedRevision,
-    head: bigint,
-  ): AppendResult | undefined {
-    const first = this.#firstRevisionOf(stream, events, expectedRevision, head);
-    if (first === undefined || first > head) return undefined;
-    const stored = this.#statements.streamForwards.all(stream, first, events.length) as unknown as EventRow[];
-    const last = stored.at(-1);
-    const isSame =
-      stored.length === events.length && stored.every((row, index) => row.id === events[index]?.id);
-    return isSame && last ? { revision: last.revision, position: last.position } : undefined;
-  }
-
-  #firstRevisionOf(
-    stream: string,
-    events: readonly SerializedEvent[],
-    expectedRevision: ExpectedRevision,
-    head: bigint,
-  ): bigint | undefined {
-    if (expectedRevision === 'no_stream') return 0n;
-    if (typeof expectedRevision === 'bigint') return expectedRevision + 1n;
-    const found = this.#statements.recentById.get(stream, head - repetitionWindow, events[0]?.id ?? '');
-    return (found as { revision: bigint } | undefined)?.revision;
   }
 
   #headPosition(): bigint {
@@ -292,7 +249,7 @@ class SqliteEventStore implements EventStore {
 
   /** Waits until the log may have grown, or `stop`. */
   async #nextGrowth(stop: AbortSignal): Promise<void> {
-    const writtenElsewhere = this.#lock === undefined;
+    const writtenElsewhere = this.#writer === undefined;
     // A timer that keeps the process alive: one that follows a log may have nothing else to do.
     const growth = writtenElsewhere
       ? delay(readOnlyPollInterval, undefined, { signal: stop })
@@ -319,20 +276,9 @@ function openDatabase(file: string, readOnly: boolean): DatabaseSync {
   }
 }
 
-/** SQLite's largest integer: past every revision and position. */
-const maxInteger = 2n ** 63n - 1n;
-
 function prepareStatements(db: DatabaseSync) {
   return {
-    insert: db.prepare(
-      'INSERT INTO events (stream, revision, id, type, data, metadata, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
-    ),
     head: prepareRead(db, 'SELECT coalesce(max(position), 0) AS position FROM events'),
-    streamHead: prepareRead(
-      db,
-      'SELECT revision FROM events WHERE stream = ? ORDER BY revision DESC LIMIT 1',
-    ),
-    recentById: prepareRead(db, 'SELECT revision FROM events WHERE stream = ? AND revision > ? AND id = ?'),
     streamForwards: prepareRead(
       db,
       'SELECT * FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?',
@@ -342,12 +288,6 @@ function prepareStatements(db: DatabaseSync) {
       'SELECT * FROM events WHERE stream = ? AND revision <= ? ORDER BY revision DESC LIMIT ?',
     ),
   };
-}
-
-function prepareRead(db: DatabaseSync, sql: string): StatementSync {
-  const statement = db.prepare(sql);
-  statement.setReadBigInts(true);
-  return statement;
 }
 
 function whereOf(filter: EventFilter | undefined): { where: string; parameters: SQLInputValue[] } {
@@ -361,31 +301,13 @@ function whereOf(filter: EventFilter | undefined): { where: string; parameters: 
   };
 }
 
-function isAsExpected(expected: ExpectedRevision, actual: bigint | 'no_stream'): boolean {
-  if (expected === 'any') return true;
-  if (expected === 'stream_exists') return actual !== 'no_stream';
-  return expected === actual;
-}
-
-function toRecordedEvent(row: EventRow): RecordedEvent {
-  return {
-    stream: row.stream,
-    revision: row.revision,
-    position: row.position,
-    id: row.id,
-    type: row.type,
-    data: parseJson(row, row.data),
-    metadata: parseJson(row, row.metadata),
-    recordedAt: new Date(Number(row.recorded_at)),
-  };
-}
-
-function parseJson(row: EventRow, json: string): JsonObject {
-  try {
-    return JSON.parse(json) as JsonObject;
-  } catch (error) {
-    throw new UnreadableEventError(row, { cause: error });
+/** What {@link whereOf} says in SQL. */
+function filterOf(filter: EventFilter | undefined): (event: RecordedEvent) => boolean {
+  if (filter === undefined) return () => true;
+  if ('streamPrefixes' in filter) {
+    return ({ stream }) => filter.streamPrefixes.some((prefix) => stream.startsWith(prefix));
   }
+  return ({ type }) => filter.typePrefixes.some((prefix) => type.startsWith(prefix));
 }
 
 function max(a: bigint, b: bigint): bigint {
