@@ -10,6 +10,7 @@ import { EventLog } from './application/event-log.ts';
 import { GithubSignatures } from './application/github-signatures.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { Leaks } from './application/leaks.ts';
+import { MachineUserChanges } from './application/machine-user-changes.ts';
 import { MachineKeys } from './application/machine-keys.ts';
 import { MachineSecrets } from './application/machine-secrets.ts';
 import { MachineUsers } from './application/machine-users.ts';
@@ -234,6 +235,7 @@ async function start(
       organizations: new Organizations(commands, directory),
       eventLog: new EventLog(eventStore),
       directory,
+      changes: new MachineUserChanges(eventStore),
       progress: () => projector.progress,
       instanceDomain: () => new URL(issuer).hostname,
       keyRing: authorizationServer.keyRing,

@@ -1,5 +1,4 @@
 import type { MembershipScope } from '../domain/members.ts';
-import type { MachineUserChange, MachineUserChangesQuery } from '../projections/machine-user-changes.ts';
 import type { MachineUserSearch } from '../projections/machine-user-search.ts';
 import type { MachineUserView } from '../projections/machine-users.ts';
 import type { MemberSearch, MemberView, OrganizationSearch } from '../projections/organization-search.ts';
@@ -13,7 +12,6 @@ export interface Directory extends AccessDirectory {
   machineUserById(userId: string): MachineUserView | undefined;
   machineUserByLoginName(loginName: string): MachineUserView | undefined;
   searchMachineUsers(search: MachineUserSearch): SearchResult<MachineUserView>;
-  machineUserChanges(query: MachineUserChangesQuery): readonly MachineUserChange[];
   organizationById(organizationId: string): OrganizationView | undefined;
   organizationByDomainLabel(label: string): OrganizationView | undefined;
   searchOrganizations(search: OrganizationSearch): SearchResult<OrganizationView>;

@@ -7,7 +7,6 @@ import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
 import { instanceProjection, instanceQueries } from './instance.ts';
 import { machineKeyQueries, machineKeysProjection } from './machine-keys.ts';
 import { machineSecretQueries, machineSecretsProjection } from './machine-secrets.ts';
-import { machineUserChangeQueries, machineUserChangesProjection } from './machine-user-changes.ts';
 import { machineUserSearch } from './machine-user-search.ts';
 import { machineUserStateQueries } from './machine-user-states.ts';
 import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
@@ -18,13 +17,12 @@ import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 8;
+const readModelVersion = 9;
 
 const projections = [
   machineUsersProjection,
   machineSecretsProjection,
   machineKeysProjection,
-  machineUserChangesProjection,
   organizationsProjection,
   instanceProjection,
   accessTokensProjection,
@@ -279,7 +277,6 @@ function queriesOf(db: DatabaseSync) {
     ...machineSecretQueries(db),
     ...machineKeyQueries(db),
     ...machineUserSearch(db),
-    ...machineUserChangeQueries(db),
     ...machineUserStateQueries(db),
     ...organizationQueries(db),
     ...organizationSearch(db),

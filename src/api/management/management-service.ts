@@ -3,9 +3,10 @@ import { implementPublic, type RpcService } from '../rpc/method.ts';
 import { type MachineKeyMethodDependencies, machineKeyMethods } from './machine-key-methods.ts';
 import { type MachineUserMethodDependencies, machineUserMethods } from './machine-user-methods.ts';
 import { type OrganizationMethodDependencies, organizationMethods } from './organization-methods.ts';
-import { userQueryMethods } from './user-query-methods.ts';
+import { type UserQueryDependencies, userQueryMethods } from './user-query-methods.ts';
 
 export type ManagementDependencies = MachineUserMethodDependencies &
+  UserQueryDependencies &
   MachineKeyMethodDependencies &
   OrganizationMethodDependencies;
 

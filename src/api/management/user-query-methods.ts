@@ -1,6 +1,7 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
 import { UserFieldName } from '@zitadel/proto/zitadel/user_pb.js';
+import type { MachineUserChanges } from '../../application/machine-user-changes.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineUserSearch } from '../../projections/machine-user-search.ts';
 import type { Directory } from '../directory.ts';
@@ -15,6 +16,7 @@ import { userIn } from './user-in.ts';
 
 export interface UserQueryDependencies {
   readonly directory: Directory;
+  readonly changes: MachineUserChanges;
   readonly progress: () => ReadModelProgress;
 }
 
@@ -35,7 +37,7 @@ export function sortFieldOf(field: UserFieldName | number): MachineUserSearch['s
 }
 
 /** What reads machine users: the methods of zitadel.management.v1.ManagementService. */
-export function userQueryMethods({ directory, progress }: UserQueryDependencies): RpcMethod[] {
+export function userQueryMethods({ directory, changes, progress }: UserQueryDependencies): RpcMethod[] {
   return [
     implement(method.getUserByID, async ({ id }, { caller, responseHeaders }) => {
       const user = userIn(directory, id, caller.organizationId);
@@ -66,7 +68,7 @@ export function userQueryMethods({ directory, progress }: UserQueryDependencies)
 
     implement(method.listUserChanges, async ({ userId, query }, { caller, requestHeader }) => {
       const language = languageOf(requestHeader('accept-language'));
-      const changes = directory.machineUserChanges({
+      const listed = await changes.list({
         userId,
         organizationId: caller.organizationId,
         after: storable(query?.sequence ?? 0n, 'query.sequence'),
@@ -74,15 +76,18 @@ export function userQueryMethods({ directory, progress }: UserQueryDependencies)
         limit: limitOf(query?.limit ?? 0, 'query.limit'),
       });
       return {
-        result: changes.map((change) => ({
-          changeDate: timestampFromDate(new Date(change.occurredAt)),
-          eventType: localizedEventType(change.type, language),
-          sequence: change.sequence,
-          editorId: change.editorId ?? '',
-          editorDisplayName: change.editorName ?? '',
-          editorPreferredLoginName: change.editorUserName ?? '',
-          resourceOwnerId: caller.organizationId,
-        })),
+        result: listed.map(({ occurredAt, type, sequence, editorId }) => {
+          const editor = editorId === undefined ? undefined : directory.machineUserById(editorId);
+          return {
+            changeDate: timestampFromDate(new Date(occurredAt)),
+            eventType: localizedEventType(type, language),
+            sequence,
+            editorId: editorId ?? '',
+            editorDisplayName: editor?.name ?? '',
+            editorPreferredLoginName: editor?.userName ?? '',
+            resourceOwnerId: caller.organizationId,
+          };
+        }),
       };
     }),
   ];
