@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import type { KeyturnEvent } from '../domain/event-catalogue.ts';
 import type { SecretTimes } from '../domain/machine-user/secrets.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import {
@@ -8,8 +9,10 @@ import {
   type MachineUserAccountRow,
   toAccount,
 } from './machine-users.ts';
-import type { Projection } from './projection.ts';
+import type { Projected, Projection } from './projection.ts';
 import { secretIsLive } from './time-conditions.ts';
+
+type AddedSecret = Projected<Extract<KeyturnEvent, { readonly type: 'MachineSecretSet' }>>;
 
 /** The secrets of machine users that no event has ended. Whether one is live is a matter of the time. */
 export const machineSecretsProjection: Projection = {
@@ -33,16 +36,34 @@ export const machineSecretsProjection: Projection = {
       last_late_use    TEXT, -- after it was replaced
       PRIMARY KEY (user_id, secret_id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX machine_secrets_by_id ON machine_secrets (secret_id);
-    CREATE INDEX machine_secrets_by_expiry ON machine_secrets (expires_at) WHERE expires_at IS NOT NULL;
-    CREATE INDEX machine_secrets_by_retirement ON machine_secrets (retires_at) WHERE retires_at IS NOT NULL;
   `,
 
-  handlers(db) {
+  indexes: `
+    CREATE INDEX IF NOT EXISTS machine_secrets_by_id ON machine_secrets (secret_id);
+    CREATE INDEX IF NOT EXISTS machine_secrets_by_expiry ON machine_secrets (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS machine_secrets_by_retirement ON machine_secrets (retires_at) WHERE retires_at IS NOT NULL;
+  `,
+
+  handlers(db, putOff) {
     const insert = db.prepare(
-      `INSERT INTO machine_secrets VALUES (:userId, :secretId, :hashedSecret, :isImported, :date, :sequence, :expiresAt,
-        NULL, NULL, 0, :allowedNetworks, :maxUses, 0, NULL, NULL, NULL)`,
+      `INSERT INTO machine_secrets VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, 0, ?, ?, 0, NULL, NULL, NULL)`,
     );
+    /** New secrets of a user: where one replaces another again and again, only the last is written. */
+    const added = putOff<AddedSecret[]>((secrets) => {
+      for (const { aggregateId, data, occurredAt, streamVersion } of secrets) {
+        insert.run(
+          aggregateId,
+          data.secretId,
+          data.hashedSecret,
+          data.isImported ? 1 : 0,
+          occurredAt,
+          streamVersion,
+          data.expiresAt ?? null,
+          data.allowedNetworks === undefined ? null : JSON.stringify(data.allowedNetworks),
+          data.maxUses ?? null,
+        );
+      }
+    });
     const set = (assignments: string) => {
       const statement = db.prepare(
         `UPDATE machine_secrets SET ${assignments} WHERE user_id = :userId AND secret_id = :secretId`,
@@ -51,7 +72,10 @@ export const machineSecretsProjection: Projection = {
         { aggregateId: userId }: { readonly aggregateId: string },
         secretId: string,
         values: Readonly<Record<string, SQLInputValue>> = {},
-      ) => statement.run({ userId, secretId, ...values });
+      ) => {
+        added.writeOne(userId);
+        statement.run({ userId, secretId, ...values });
+      };
     };
     const setHash = set('hashed_secret = :hash');
     const setExpiry = set('expires_at = :expiresAt, announced_days = NULL');
@@ -65,27 +89,25 @@ export const machineSecretsProjection: Projection = {
     const deleteOne = db.prepare('DELETE FROM machine_secrets WHERE user_id = ? AND secret_id = ?');
     const deleteAll = db.prepare('DELETE FROM machine_secrets WHERE user_id = ?');
 
+    const remove = (userId: string, secretId: string) => {
+      const secrets = added.get(userId);
+      const index = secrets?.findIndex(({ data }) => data.secretId === secretId) ?? -1;
+      if (index >= 0) secrets?.splice(index, 1);
+      else deleteOne.run(userId, secretId);
+    };
     const ended = (event: { readonly aggregateId: string; readonly data: { readonly secretId: string } }) =>
-      deleteOne.run(event.aggregateId, event.data.secretId);
+      remove(event.aggregateId, event.data.secretId);
 
     return {
       MachineSecretSet(event) {
-        const { aggregateId: userId, data, occurredAt: date, streamVersion: sequence } = event;
-        for (const replaced of data.replacedSecretIds) deleteOne.run(userId, replaced);
+        const { aggregateId: userId, data } = event;
+        for (const replaced of data.replacedSecretIds) remove(userId, replaced);
         for (const { secretId, retiresAt } of data.retirements ?? []) {
           setRetirement(event, secretId, { retiresAt });
         }
-        insert.run({
-          userId,
-          secretId: data.secretId,
-          hashedSecret: data.hashedSecret,
-          isImported: data.isImported ? 1 : 0,
-          date,
-          sequence,
-          expiresAt: data.expiresAt ?? null,
-          allowedNetworks: data.allowedNetworks === undefined ? null : JSON.stringify(data.allowedNetworks),
-          maxUses: data.maxUses ?? null,
-        });
+        const secrets = added.get(userId);
+        if (secrets === undefined) added.set(userId, [event]);
+        else secrets.push(event);
       },
       MachineSecretRehashed(event) {
         setHash(event, event.data.secretId, { hash: event.data.hashedSecret });
@@ -112,9 +134,10 @@ export const machineSecretsProjection: Projection = {
       MachineSecretExpired: ended,
       MachineSecretRetired: ended,
       MachineSecretRemoved({ aggregateId, data }) {
-        for (const secretId of data.secretIds) deleteOne.run(aggregateId, secretId);
+        for (const secretId of data.secretIds) remove(aggregateId, secretId);
       },
       MachineUserRemoved({ aggregateId }) {
+        added.forget(aggregateId);
         deleteAll.run(aggregateId);
       },
     };

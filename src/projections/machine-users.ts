@@ -31,6 +31,19 @@ export interface MachineUserAccount {
   readonly isActive: boolean;
 }
 
+/** Whose row is not written yet. */
+interface AddedUser {
+  readonly event: Projected<Extract<KeyturnEvent, { readonly type: 'MachineUserAdded' }>>;
+  sequence: bigint;
+  changeDate: string;
+}
+
+interface Touch {
+  readonly userId: string;
+  sequence: bigint;
+  changeDate: string;
+}
+
 export const machineUsersProjection: Projection = {
   tables: `
     CREATE TABLE machine_users (
@@ -50,16 +63,18 @@ export const machineUsersProjection: Projection = {
       failed_checks     INTEGER NOT NULL, -- of its secrets, since it was added
       last_failed_check TEXT
     ) STRICT, WITHOUT ROWID;
-    CREATE UNIQUE INDEX machine_users_by_login_name ON machine_users (login_name);
-    CREATE INDEX machine_users_by_user_name ON machine_users (organization_id, user_name);
-    CREATE INDEX machine_users_by_folded_name ON machine_users (organization_id, login_name);
-    CREATE INDEX machine_users_by_creation_date ON machine_users (organization_id, creation_date);
   `,
 
-  handlers(db) {
+  indexes: `
+    CREATE UNIQUE INDEX IF NOT EXISTS machine_users_by_login_name ON machine_users (login_name);
+    CREATE INDEX IF NOT EXISTS machine_users_by_user_name ON machine_users (organization_id, user_name);
+    CREATE INDEX IF NOT EXISTS machine_users_by_folded_name ON machine_users (organization_id, login_name);
+    CREATE INDEX IF NOT EXISTS machine_users_by_creation_date ON machine_users (organization_id, creation_date);
+  `,
+
+  handlers(db, putOff) {
     const insertUser = db.prepare(
-      `INSERT INTO machine_users VALUES (:userId, :organizationId, :userName, :loginName, :name, :foldedName, :description,
-        :accessTokenType, 'active', 0, :sequence, :date, :date, 0, NULL)`,
+      `INSERT INTO machine_users VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'active', 0, ?, ?, ?, 0, NULL)`,
     );
     const touch = db.prepare('UPDATE machine_users SET sequence = ?, change_date = ? WHERE user_id = ?');
     const setState = db.prepare('UPDATE machine_users SET state = ? WHERE user_id = ?');
@@ -76,41 +91,70 @@ export const machineUsersProjection: Projection = {
       `UPDATE machine_users SET failed_checks = failed_checks + ?, last_failed_check = ? WHERE user_id = ?`,
     );
 
-    const touched = (event: Projected<KeyturnEvent>) =>
-      touch.run(event.streamVersion, event.occurredAt, event.aggregateId);
+    const added = putOff<AddedUser>(({ event, sequence, changeDate }) => {
+      const { organizationId, userName, name, description, accessTokenType } = event.data;
+      insertUser.run(
+        event.aggregateId,
+        organizationId,
+        userName,
+        normalizeUserName(userName),
+        name,
+        foldCase(name),
+        description,
+        accessTokenType,
+        sequence,
+        event.occurredAt,
+        changeDate,
+      );
+    });
+    const touches = putOff<Touch>(({ userId, sequence, changeDate }) =>
+      touch.run(sequence, changeDate, userId),
+    );
+
+    const touched = ({ aggregateId: userId, streamVersion, occurredAt }: Projected<KeyturnEvent>) => {
+      const pending = added.get(userId) ?? touches.get(userId);
+      if (pending === undefined) {
+        touches.set(userId, { userId, sequence: streamVersion, changeDate: occurredAt });
+      } else {
+        pending.sequence = streamVersion;
+        pending.changeDate = occurredAt;
+      }
+    };
     const tokensEnded = (event: Projected<KeyturnEvent>) => {
+      added.writeOne(event.aggregateId);
       endTokens.run(event.streamVersion, event.aggregateId);
       touched(event);
     };
     /** Tokens stay ended when the user is let in again. */
     const shutOut = (state: MachineUserView['state']) => (event: Projected<KeyturnEvent>) => {
+      added.writeOne(event.aggregateId);
       setState.run(state, event.aggregateId);
       tokensEnded(event);
     };
     const withState = (state: MachineUserView['state']) => (event: Projected<KeyturnEvent>) => {
+      added.writeOne(event.aggregateId);
       setState.run(state, event.aggregateId);
       touched(event);
     };
 
     return {
       MachineUserAdded(event) {
-        insertUser.run({
-          ...event.data,
-          userId: event.aggregateId,
-          loginName: normalizeUserName(event.data.userName),
-          foldedName: foldCase(event.data.name),
+        added.set(event.aggregateId, {
+          event,
           sequence: event.streamVersion,
-          date: event.occurredAt,
+          changeDate: event.occurredAt,
         });
       },
       MachineUserChanged(event) {
         const { name = null, description = null, accessTokenType = null } = event.data;
         const foldedName = name === null ? null : foldCase(name);
+        added.writeOne(event.aggregateId);
         setProfile.run(name, foldedName, description, accessTokenType, event.aggregateId);
         touched(event);
       },
       MachineUserNameChanged(event) {
         const { userName } = event.data;
+        added.writeOne(event.aggregateId);
         setUserName.run(userName, normalizeUserName(userName), event.aggregateId);
         touched(event);
       },
@@ -126,6 +170,7 @@ export const machineUsersProjection: Projection = {
       MachineSecretLeaked: touched,
       // Of another stream: the user's sequence and change date stay.
       MachineSecretCheckFailed({ aggregateId, data, occurredAt }) {
+        added.writeOne(aggregateId);
         addFailedChecks.run(data.count, occurredAt, aggregateId);
       },
       MachineKeyAdded: touched,
@@ -136,7 +181,8 @@ export const machineUsersProjection: Projection = {
       MachineUserReactivated: withState('active'),
       MachineUserUnlocked: withState('active'),
       MachineUserRemoved(event) {
-        deleteUser.run(event.aggregateId);
+        touches.forget(event.aggregateId);
+        if (!added.forget(event.aggregateId)) deleteUser.run(event.aggregateId);
       },
     };
   },

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Occurred } from '../domain/decider.ts';
 import type { KeyturnEvent } from '../domain/event-catalogue.ts';
 import type { Editor } from '../domain/event-metadata.ts';
+import type { PendingRows } from './pending-rows.ts';
 
 /** An event as a projection sees it. */
 export type Projected<Event> = Occurred<Event> & {
@@ -19,8 +20,13 @@ export type EventHandlers = {
   ) => void;
 };
 
+/** Makes rows that are written by `write` when the transaction of the handlers ends. */
+export type PutOff = <Row>(write: (row: Row) => void) => PendingRows<Row>;
+
 /** A read model's tables, and how events fill them. A change of either needs a new `readModelVersion`. */
 export interface Projection {
   readonly tables: string;
-  handlers(db: DatabaseSync): EventHandlers;
+  /** `CREATE INDEX IF NOT EXISTS …`: indexes that queries use and handlers do not. A replay makes them after the rows. */
+  readonly indexes?: string;
+  handlers(db: DatabaseSync, putOff: PutOff): EventHandlers;
 }

@@ -1,13 +1,8 @@
 import type { EventStore } from '../../eventstore/event-store.ts';
 import { headOf } from '../../eventstore/head.ts';
-import { ReadModel } from '../../projections/read-model.ts';
+import { type Checkpoint, ReadModel } from '../../projections/read-model.ts';
 import { AuditError } from '../audit-error.ts';
-import {
-  type ProjectedBatch,
-  type ProjectedRange,
-  projectedBatches,
-  projectedBatchesFromThread,
-} from './projected-batches.ts';
+import { type ProjectedRange, projectedBatches, projectedBatchesFromThread } from './projected-batches.ts';
 import { type RowDifference, rowDifferences } from './row-differences.ts';
 
 export interface ReplayedLog {
@@ -25,8 +20,8 @@ export interface ReplayOptions {
 
 /** In positions. Starting a thread does not pay below. */
 const shortLog = 20_000n;
-/** How many events share a transaction, at least. */
-const eventsInTransaction = 8192;
+/** In positions: how much of the log shares a transaction. The more, the more often rows are written once instead of twice. */
+const positionsInTransaction = 65_536n;
 
 /**
  * Builds the read model in `file` from the log, or goes on where an earlier replay of the same log was stopped.
@@ -38,11 +33,12 @@ export async function replayInto(
   log: ReplayedLog,
   options: ReplayOptions = {},
 ): Promise<boolean> {
-  const readModel = await ReadModel.open(file, log.eventStore);
+  const readModel = await ReadModel.openForReplay(file, log.eventStore);
   try {
-    readModel.speedUp();
     await replay(readModel, log, options);
-    return !options.signal?.aborted;
+    if (options.signal?.aborted) return false;
+    readModel.finish();
+    return true;
   } finally {
     readModel.close();
   }
@@ -88,19 +84,16 @@ async function replay(
     file === undefined || head - after < shortLog
       ? projectedBatches(eventStore, range)
       : projectedBatchesFromThread(file, range);
-  for await (const { events, checkpoint } of joined(batches)) {
-    readModel.applyProjected(events, checkpoint);
+  let committed = after;
+  let last: Checkpoint | undefined;
+  for await (const { events, checkpoint } of batches) {
+    readModel.project(events);
+    last = checkpoint;
+    if (checkpoint.position - committed >= positionsInTransaction) {
+      readModel.commit(checkpoint);
+      committed = checkpoint.position;
+    }
     onProgress?.(Number(checkpoint.position), Number(head));
   }
-}
-
-async function* joined(batches: AsyncIterable<ProjectedBatch>): AsyncGenerator<ProjectedBatch> {
-  let held: ProjectedBatch | undefined;
-  for await (const { events, checkpoint } of batches) {
-    held = { events: held === undefined ? events : [...held.events, ...events], checkpoint };
-    if (held.events.length < eventsInTransaction) continue;
-    yield held;
-    held = undefined;
-  }
-  if (held !== undefined) yield held;
+  if (last !== undefined && last.position > committed) readModel.commit(last);
 }
