@@ -2,7 +2,7 @@ import { type AccessTokenEvent, accessTokenEventSchemas } from './access-token/d
 import { type CheckpointKeyEvent, checkpointKeyEventSchemas } from './checkpoint-key/decider.ts';
 import { type ClientAssertionEvent, clientAssertionEventSchemas } from './client-assertion/decider.ts';
 import type { Occurred } from './decider.ts';
-import { type Editor, eventMetadataSchema } from './event-metadata.ts';
+import { type Editor, type EventMetadata, eventMetadataSchema } from './event-metadata.ts';
 import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
 import { type InstanceEvent, instanceEventSchemas } from './instance/decider.ts';
 import { type MachineSecretUseEvent, machineSecretUseEventSchemas } from './machine-secret-use/decider.ts';
@@ -54,11 +54,28 @@ export function readStoredEvent(stored: {
   readonly data: Readonly<Record<string, unknown>>;
   readonly metadata: unknown;
 }): Occurred<KeyturnEvent> & { readonly editor: Editor } {
+  const { schemaVersion, occurredAt, editor } = readStoredMetadata(stored);
+  return { ...readStoredData(stored.type, stored.data, schemaVersion), occurredAt, editor };
+}
+
+/** A part of {@link readStoredEvent}, for those who share the work: everything but the data. */
+export function readStoredMetadata(stored: {
+  readonly id: string;
+  readonly type: string;
+  readonly metadata: unknown;
+}): EventMetadata {
   const metadata = eventMetadataSchema.safeParse(stored.metadata);
   if (!metadata.success) {
     throw new EventSchemaError(`event ${stored.id} (${stored.type}) has no readable metadata`);
   }
-  const { schemaVersion, occurredAt, editor } = metadata.data;
-  const event = upcastEvent(eventCatalogue, stored.type, stored.data, schemaVersion) as KeyturnEvent;
-  return { ...event, occurredAt, editor };
+  return metadata.data;
+}
+
+/** The other part. */
+export function readStoredData(
+  type: string,
+  data: Readonly<Record<string, unknown>>,
+  schemaVersion: number,
+): KeyturnEvent {
+  return upcastEvent(eventCatalogue, type, data, schemaVersion) as KeyturnEvent;
 }
