@@ -311,6 +311,9 @@ async function start(
   await authorizationServer.start();
   timekeeper.start();
   await onceReached(logger, () => checkpoints.start());
+  await webhooks.reencryptSecrets((webhookId) =>
+    logger.error({ webhookId }, 'a signing secret of a webhook cannot be read, the webhook needs a new one'),
+  );
   waitingFor = undefined;
   return {
     url,

@@ -61,6 +61,9 @@ export const webhooksProjection: Projection = {
     const setDisabledReason = db.prepare('UPDATE webhooks SET disabled_reason = ? WHERE webhook_id = ?');
     const deleteWebhook = db.prepare('DELETE FROM webhooks WHERE webhook_id = ?');
     const insertSecret = db.prepare('INSERT INTO webhook_secrets VALUES (?, ?, ?, NULL)');
+    const replaceSecret = db.prepare(
+      'UPDATE webhook_secrets SET encrypted_secret = ? WHERE webhook_id = ? AND secret_id = ?',
+    );
     const endSecret = db.prepare(
       'UPDATE webhook_secrets SET valid_until = ? WHERE webhook_id = ? AND valid_until IS NULL',
     );
@@ -98,6 +101,11 @@ export const webhooksProjection: Projection = {
         deleteEnded.run(event.aggregateId);
         endSecret.run(previousUntil, event.aggregateId);
         insertSecret.run(event.aggregateId, secretId, encryptedSecret);
+        touched(event);
+      },
+      WebhookSecretReencrypted(event) {
+        const { secretId, encryptedSecret } = event.data;
+        replaceSecret.run(encryptedSecret, event.aggregateId, secretId);
         touched(event);
       },
       WebhookEnabled(event) {

@@ -143,6 +143,7 @@ export const publishedEvents = {
   NodeLeft: null,
   CheckpointKeyAdded: null,
   CheckpointKeyReencrypted: null,
+  WebhookSecretReencrypted: null,
 } as const satisfies Record<KeyturnEvent['type'], z.ZodObject | null>;
 
 type PublishedEvents = typeof publishedEvents;

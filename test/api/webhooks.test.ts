@@ -4,9 +4,11 @@ import { expect, test } from 'vitest';
 import { organization } from '../../src/domain/aggregates.ts';
 import { context } from '../support/application.ts';
 import { adminToken, answerOf, requestToken, runningService } from '../support/running-service.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { verifySignature, webhookReceiver } from '../support/webhook-receiver.ts';
 
-async function served() {
-  const running = await runningService();
+async function served(options: Parameters<typeof runningService>[0] = {}) {
+  const running = await runningService(options);
   const token = await adminToken(running);
   const call = async (method: string, path = '', body?: unknown, headers: Record<string, string> = {}) =>
     answerOf(
@@ -159,6 +161,34 @@ test('who may look may not change', async () => {
   expect((await call('DELETE', `/${webhookId}`, undefined, viewer)).status).toBe(403);
   expect((await call('POST', `/${webhookId}/secret`, {}, viewer)).status).toBe(403);
   expect((await call('GET', '', undefined, { authorization: '' })).status).toBe(401);
+});
+
+test('signing secrets outlive a change of the master key', async () => {
+  const dataDir = temporaryFolder();
+  const receiver = await webhookReceiver();
+  const config = { dataDir, webhookAllowHttp: true, webhookAllowedNetworks: ['127.0.0.0/8'] };
+  const [old, current, stolen] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte));
+  const before = await served({ ...config, masterKey: old });
+  const added = (await before.call('POST', '', { url: receiver.url, types: ['UserNameReleased'] })).body;
+  const { webhookId } = added.webhook;
+  const rotated = (await before.call('POST', `/${webhookId}/secret`, {})).body;
+  await before.running.service.close();
+
+  const changing = await served({ ...config, masterKey: current, previousMasterKey: old });
+  expect((await changing.call('GET', `/${webhookId}`)).body.webhook.sequence).toBe('4');
+  await changing.running.service.close();
+  const changed = await served({ ...config, masterKey: current });
+  expect((await changed.call('POST', `/${webhookId}/test`, {})).status).toBe(200);
+  const [delivery] = receiver.received;
+  if (delivery === undefined) throw new Error('nothing was received');
+  for (const { signingSecret } of [added, rotated]) verifySignature(signingSecret, delivery);
+  expect(changed.running.log()).not.toContain('cannot be read');
+  await changed.running.service.close();
+  // Once is enough.
+  const again = await served({ ...config, masterKey: stolen, previousMasterKey: current });
+  await again.running.service.close();
+  const last = await served({ ...config, masterKey: stolen, previousMasterKey: current });
+  expect((await last.call('GET', `/${webhookId}`)).body.webhook.sequence).toBe('6');
 });
 
 test('signing secrets are in no file and no log line', async () => {

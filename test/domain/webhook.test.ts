@@ -64,6 +64,12 @@ describe('a webhook', () => {
         type: 'WebhookSecretRotated',
         data: { secretId: 's2', encryptedSecret: 'jwe2', previousUntil: 'then' },
       }));
+  it('keeps its secret under another master key', () => {
+    const data = { secretId: 's1', encryptedSecret: 'other jwe' };
+    const reencrypt = { type: 'ReencryptWebhookSecret', organizationId, ...data } as const;
+    given(added).when(reencrypt).thenEvents({ type: 'WebhookSecretReencrypted', data });
+    given(added, removed).when(reencrypt).thenError('WEBHOOK_NOT_FOUND');
+  });
   it('is removed for good', () => {
     given(added).when({ type: 'RemoveWebhook', organizationId }).thenEvents(removed);
     given(added, removed).when(change).thenError('WEBHOOK_NOT_FOUND');

@@ -236,6 +236,11 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
     en: 'Signing secret of a webhook rotated',
     de: 'Signatur-Secret eines Webhooks erneuert',
   },
+  WebhookSecretReencrypted: {
+    zitadelType: 'keyturn.webhook.secret.reencrypted',
+    en: 'Signing secret of a webhook encrypted anew',
+    de: 'Signatur-Secret eines Webhooks neu verschlüsselt',
+  },
   WebhookEnabled: { zitadelType: 'keyturn.webhook.enabled', en: 'Webhook enabled', de: 'Webhook aktiviert' },
   WebhookDisabled: {
     zitadelType: 'keyturn.webhook.disabled',

@@ -41,6 +41,8 @@ export const webhookEventSchemas = {
   WebhookChanged: { version: 1, data: targetSchema.partial() },
   /** A new secret signs. The one before it signs too, until `previousUntil`. */
   WebhookSecretRotated: { version: 1, data: z.strictObject({ ...secret, previousUntil: dateTime }) },
+  /** The same secret under another master key. */
+  WebhookSecretReencrypted: { version: 1, data: z.strictObject(secret) },
   WebhookEnabled: { version: 1, data: z.strictObject({}) },
   WebhookDisabled: {
     version: 1,
@@ -75,6 +77,7 @@ export type WebhookCommand = { readonly organizationId: string } & (
   /** Replaces the whole target. `isEnabled` undefined: stays as it is. */
   | ({ readonly type: 'ChangeWebhook'; readonly isEnabled: boolean | undefined } & WebhookTarget)
   | ({ readonly type: 'RotateWebhookSecret'; readonly previousUntil: string } & WebhookSecret)
+  | ({ readonly type: 'ReencryptWebhookSecret' } & WebhookSecret)
   /** By Keyturn itself. Changes nothing when it is disabled already. */
   | {
       readonly type: 'DisableWebhook';
@@ -102,6 +105,10 @@ export const webhookDecider: Decider<WebhookCommand, WebhookEvent, WebhookState>
       case 'RotateWebhookSecret': {
         const { secretId, encryptedSecret, previousUntil } = command;
         return [{ type: 'WebhookSecretRotated', data: { secretId, encryptedSecret, previousUntil } }];
+      }
+      case 'ReencryptWebhookSecret': {
+        const { secretId, encryptedSecret } = command;
+        return [{ type: 'WebhookSecretReencrypted', data: { secretId, encryptedSecret } }];
       }
       case 'DisableWebhook': {
         const { reason, failingSince } = command;
@@ -132,6 +139,7 @@ export const webhookDecider: Decider<WebhookCommand, WebhookEvent, WebhookState>
       case 'WebhookRemoved':
         return { status: 'removed' };
       case 'WebhookSecretRotated':
+      case 'WebhookSecretReencrypted':
         return state;
     }
   },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { CommandContext, CommandHandler } from '../../application/command-handler.ts';
-import type { MasterKeys } from '../../application/master-keys.ts';
+import { type MasterKeys, WrongMasterKeyError } from '../../application/master-keys.ts';
 import { newObjectId } from '../../application/random-ids.ts';
 import { webhook } from '../../domain/aggregates.ts';
 import { KeyturnError } from '../../domain/errors.ts';
@@ -15,6 +15,7 @@ import type { TargetPolicy } from './target-policy.ts';
 export interface WebhookDirectory {
   webhookById(webhookId: string): WebhookView | undefined;
   webhooksOf(organizationId: string): WebhookView[];
+  webhooks(): WebhookView[];
   webhookSecrets(webhookId: string): WebhookSecretView[];
 }
 
@@ -137,6 +138,40 @@ export class Webhooks {
       .webhookSecrets(webhookId)
       .filter(({ until }) => until === undefined || now < Date.parse(until));
     return Promise.all(valid.map((secret) => this.#open(secret)));
+  }
+
+  /**
+   * Puts the secrets that are still under the previous master key under the current one. Every node may do it.
+   *
+   * @param onUnreadable of webhooks with a secret that is under neither: they need a new one
+   */
+  async reencryptSecrets(onUnreadable: (webhookId: string) => void): Promise<void> {
+    const correlationId = randomUUID();
+    const context = { editor: null, correlationId, causationId: correlationId };
+    const { directory } = this.#options;
+    for (const one of directory.webhooks()) {
+      for (const secret of directory.webhookSecrets(one.webhookId)) {
+        try {
+          await this.#reencrypt(one, secret, context);
+        } catch (error) {
+          if (!(error instanceof WrongMasterKeyError)) throw error;
+          onUnreadable(one.webhookId);
+        }
+      }
+    }
+  }
+
+  async #reencrypt(
+    { webhookId, organizationId }: WebhookReference,
+    { secretId, encryptedSecret: stored }: WebhookSecretView,
+    context: CommandContext,
+  ): Promise<void> {
+    const { masterKeys } = this.#options;
+    const { plaintext, isOutdated } = await masterKeys.decrypt(stored);
+    if (!isOutdated) return;
+    const encryptedSecret = await masterKeys.encrypt(plaintext);
+    const reencrypt = { type: 'ReencryptWebhookSecret', organizationId, secretId, encryptedSecret } as const;
+    await this.#execute({ webhookId, organizationId }, reencrypt, context);
   }
 
   async #open({ secretId, encryptedSecret }: WebhookSecretView): Promise<string> {
