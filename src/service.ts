@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pRetry from 'p-retry';
 import type { Logger } from 'pino';
+import { EventTickets } from './api/events/event-tickets.ts';
 import type { TlsCredentials } from './api/listener.ts';
 import { oauthPaths } from './api/oauth/oauth-paths.ts';
 import { createServer } from './api/server.ts';
@@ -257,6 +258,7 @@ async function start(
     },
     eventStream: {
       feed,
+      tickets: new EventTickets(masterKeys, clock),
       streamsPerUser: config.eventStreamsPerUser ?? defaultStreamsPerUser,
       heartbeatInterval,
       slowReaderLimit: config.slowReaderLimit ?? defaultSlowReaderLimit,
@@ -309,11 +311,11 @@ async function start(
   await feed.start();
   dispatcher.start();
   await authorizationServer.start();
-  timekeeper.start();
-  await onceReached(logger, () => checkpoints.start());
   await webhooks.reencryptSecrets((webhookId) =>
     logger.error({ webhookId }, 'a signing secret of a webhook cannot be read, the webhook needs a new one'),
   );
+  timekeeper.start();
+  await onceReached(logger, () => checkpoints.start());
   waitingFor = undefined;
   return {
     url,

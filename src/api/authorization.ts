@@ -1,13 +1,13 @@
 import type { AccessTokens } from '../application/access-tokens.ts';
-import {
-  DpopNonceError,
-  type DpopProofs,
-  InvalidDpopProofError,
-  type ProvenRequest,
-} from '../application/dpop-proofs.ts';
+import { DpopNonceError, type DpopProofs, InvalidDpopProofError } from '../application/dpop-proofs.ts';
 import { KeyturnError } from '../domain/errors.ts';
 import { permissionsOf } from '../domain/roles.ts';
-import { type PresentedAccessToken, readAccessToken, verifyAccessToken } from './presented-access-token.ts';
+import {
+  type PresentedAccessToken,
+  type PresentedProof,
+  readAccessToken,
+  verifyAccessToken,
+} from './presented-access-token.ts';
 import type { RpcService } from './rpc/method.ts';
 import type { RequiredPermission } from './rpc/method-options.ts';
 
@@ -25,7 +25,7 @@ export interface Credentials {
   readonly authorization: string | undefined;
   readonly 'x-zitadel-orgid': string | undefined;
   /** With a token that is bound to a key (RFC 9449). */
-  readonly proof?: ProvenRequest | undefined;
+  readonly proof?: PresentedProof | undefined;
 }
 
 /** What the read model knows of users, organizations and memberships. */
@@ -112,7 +112,7 @@ export class Authorizer {
     return { userId: claims.userId, homeOrganizationId, organizationId };
   }
 
-  async #verify(presented: PresentedAccessToken, proof: ProvenRequest | undefined) {
+  async #verify(presented: PresentedAccessToken, proof: PresentedProof | undefined) {
     const verifiers = { accessTokens: this.#accessTokens, dpop: this.#dpop };
     try {
       return await verifyAccessToken(presented, proof, verifiers);

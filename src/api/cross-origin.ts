@@ -17,6 +17,7 @@ export const corsOptions: FastifyCorsOptions = {
     'x-zitadel-orgid',
     'x-keyturn-position',
     'x-keyturn-end-tokens',
+    'last-event-id',
     'dpop',
     'x-user-agent',
     'x-grpc-web',

@@ -9,6 +9,9 @@ export interface PresentedAccessToken {
   readonly token: string;
 }
 
+/** The request as a DPoP proof has to name it. `earlier`: the key was proven when what goes on now was begun. */
+export type PresentedProof = ProvenRequest | 'earlier';
+
 export function tokenTypeOf(keyThumbprint: string | undefined): 'Bearer' | 'DPoP' {
   return keyThumbprint === undefined ? 'Bearer' : 'DPoP';
 }
@@ -37,12 +40,13 @@ export function provenRequestOf(request: FastifyRequest): ProvenRequest | undefi
  */
 export async function verifyAccessToken(
   { scheme, token }: PresentedAccessToken,
-  proof: ProvenRequest | undefined,
+  proof: PresentedProof | undefined,
   { accessTokens, dpop }: { readonly accessTokens: AccessTokens; readonly dpop: DpopProofs },
 ): Promise<AccessTokenClaims | undefined> {
   const claims = await accessTokens.verify(token);
   if (claims === undefined) return undefined;
   if (scheme === 'bearer') return claims.keyThumbprint === undefined ? claims : undefined;
   if (proof === undefined || claims.keyThumbprint === undefined) return undefined;
+  if (proof === 'earlier') return claims;
   return (await dpop.verify(proof, token)) === claims.keyThumbprint ? claims : undefined;
 }

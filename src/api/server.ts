@@ -14,7 +14,7 @@ import { checkpointRoutes, type PublishedCheckpoints } from './audit/checkpoint-
 import { Authorizer } from './authorization.ts';
 import { corsOptions } from './cross-origin.ts';
 import { answerError } from './error-response.ts';
-import { type EventStreamDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
+import { type EventStreamRoutesDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
 import { healthRoutes, type Readiness } from './health-routes.ts';
 import {
   type MachineSecretServiceDependencies,
@@ -66,7 +66,7 @@ export interface ServerDependencies {
   readonly audit: AuditTrail;
   readonly checkpoints: PublishedCheckpoints;
   readonly leaks: LeakDependencies;
-  readonly eventStream: Omit<EventStreamDependencies, 'authorizer'>;
+  readonly eventStream: Omit<EventStreamRoutesDependencies, 'authorizer'>;
   /** Until it is ready, all but the health routes answer 503. */
   readonly readiness: () => Readiness;
   readonly position: ReadPosition;

@@ -327,6 +327,16 @@ export const errorTable = {
     id: 'KEYTURN-Streams',
     text: 'Too many open event streams of this user',
   },
+  TICKET_INVALID: {
+    grpc: 'UNAUTHENTICATED',
+    id: 'KEYTURN-Ticket',
+    text: 'The ticket is not valid, was used or has expired',
+  },
+  TOO_MANY_TICKETS: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    id: 'KEYTURN-Tickets',
+    text: 'Too many tickets for event streams were given to this user within a minute',
+  },
   SUBSCRIPTION_TAKEN_OVER: {
     grpc: 'FAILED_PRECONDITION',
     id: 'KEYTURN-SubTakenOver',

@@ -63,15 +63,24 @@ async function withKey(options: Parameters<typeof runningService>[0] = {}, profi
   const proofForToken = async (overrides: ProofOverrides = {}) =>
     sign({ htm: 'POST', htu: tokenUrl, nonce: await freshNonce() }, overrides);
   const boundToken = async (): Promise<string> => (await send(await proofForToken())).body.access_token;
-  const ask = async (path: string, token: string, overrides: ProofOverrides = {}, scheme = 'DPoP') => {
+  const request = async (
+    method: string,
+    path: string,
+    token: string,
+    overrides: ProofOverrides = {},
+    scheme = 'DPoP',
+  ) => {
     const ath = createHash('sha256').update(token).digest('base64url');
-    const right = { htm: 'GET', htu: issuer + path, ath, nonce: await freshNonce() };
-    const proof = await sign(right, overrides);
-    return answerOf(
-      await fetch(running.url + path, { headers: { authorization: `${scheme} ${token}`, dpop: proof } }),
-    );
+    const right = { htm: method, htu: issuer + path, ath, nonce: await freshNonce() };
+    const dpop = await sign(right, overrides);
+    return fetch(running.url + path, { method, headers: { authorization: `${scheme} ${token}`, dpop } });
   };
-  return { running, call, robot, keyPair, jwk, issuer, send, proofForToken, boundToken, ask, freshNonce };
+  const ask = async (path: string, token: string, overrides: ProofOverrides = {}, scheme = 'DPoP') =>
+    answerOf(await request('GET', path, token, overrides, scheme));
+  return {
+    ...{ running, call, robot, keyPair, jwk, issuer, send },
+    ...{ proofForToken, boundToken, request, ask, freshNonce },
+  };
 }
 
 describe.each([
@@ -102,6 +111,32 @@ describe.each([
     expect((await ask('/oidc/v1/userinfo', token)).body.sub).toBe(robot.userId);
     const answer = await ask('/management/v1/users/1', token);
     expect([answer.status, answer.body.message]).toEqual([404, expect.stringContaining('membership')]);
+  });
+
+  it('opens an event stream, by itself or by a ticket, that outlives the proof', async () => {
+    const { running, request, boundToken, robot } = await withKey({}, profile);
+    await running.addInstanceMember(robot.userId, 'IAM_OWNER_VIEWER');
+    const token = await boundToken();
+    const asked = await request('POST', '/keyturn/v1/events/tickets', token);
+    const { ticket } = (await asked.json()) as { ticket: string };
+    const streams = [
+      await request('GET', '/keyturn/v1/events', token),
+      await fetch(`${running.url}/keyturn/v1/events?ticket=${ticket}`),
+    ];
+    // After each of these events the reader's rights are looked at again.
+    for (const user of ['one', 'two']) await running.addInstanceMember(user, 'IAM_OWNER');
+    for (const { status, body } of streams) {
+      expect(status).toBe(200);
+      const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      while (!text.includes('"userId":"two"')) {
+        const { done, value } = (await reader?.read()) ?? { done: true };
+        if (done) throw new Error(`the stream ended after ${text}`);
+        text += value;
+      }
+      await reader?.cancel();
+    }
+    expect((await fetch(`${running.url}/keyturn/v1/events?ticket=${token}`)).status).toBe(401);
   });
 
   it('does not work without', async () => {

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { connect } from 'node:net';
+import { describe, expect, it, test } from 'vitest';
 import { instance, instanceId, organization } from '../../src/domain/aggregates.ts';
 import { cloudEventJsonSchema } from '../../src/subscriptions/cloud-event.ts';
 import { context } from '../support/application.ts';
+import { cuttingProxy } from '../support/cutting-proxy.ts';
 import { appendSecretsSet, openEventSource } from '../support/event-stream.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -315,34 +316,6 @@ test('the JSON Schema of events is there for everyone', async () => {
   const { status, body } = await answerOf(await fetch(`${url}/keyturn/v1/events/schema.json`));
   expect([status, body]).toEqual([200, JSON.parse(JSON.stringify(cloudEventJsonSchema()))]);
 });
-
-/** A proxy that cuts every connection after a while, and asks to be connected to at once again. */
-async function cuttingProxy(target: string, bytesUntilCut: () => number) {
-  const { port } = new URL(target);
-  let cuts = 0;
-  const server = createServer((client: Socket) => {
-    const upstream = connect(Number(port), '127.0.0.1');
-    const limit = bytesUntilCut();
-    let passed = 0;
-    client.pipe(upstream);
-    upstream.on('data', (chunk: Buffer) => {
-      const text = Buffer.from(chunk.toString('latin1').replace('retry: 1000', 'retry: 0001'), 'latin1');
-      client.write(text.subarray(0, Math.max(0, limit - passed)));
-      passed += text.length;
-      if (passed < limit) return;
-      cuts++;
-      client.destroySoon();
-      upstream.destroy();
-    });
-    for (const socket of [client, upstream]) socket.on('error', () => {});
-    client.on('close', () => upstream.destroy());
-    upstream.on('close', () => client.destroySoon());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => void server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cuts: () => cuts };
-}
 
 test('through a connection that is cut a hundred times, every event comes once and in order', async () => {
   const { running, url, token } = await streaming({ heartbeatInterval: 1000 });

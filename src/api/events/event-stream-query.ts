@@ -22,6 +22,8 @@ const querySchema = z.strictObject({
   organization: one.exactOptional(),
 });
 
+const ticketSchema = z.strictObject({ ticket: z.string().min(1).max(8192) });
+
 /** The largest position of the log. */
 const lastPosition = 2n ** 63n - 1n;
 
@@ -40,6 +42,20 @@ export function readEventStreamQuery(query: unknown, lastEventId: string | undef
     userId: user,
     organizationId: organization,
   };
+}
+
+/**
+ * The ticket that stands for everything else; undefined where there is none.
+ *
+ * @throws KeyturnError `QUERY_INVALID`
+ */
+export function ticketOf(query: unknown): string | undefined {
+  if (!Object.hasOwn(query as object, 'ticket')) return undefined;
+  const result = ticketSchema.safeParse(query);
+  if (result.success) return result.data.ticket;
+  const [issue] = result.error.issues;
+  if (issue?.code !== 'unrecognized_keys') throw invalid(parameterAtFault(result.error));
+  throw invalid(`parameter ${JSON.stringify(issue.keys[0])} belongs to the request for the ticket`);
 }
 
 function positionOf(text: string, name: string): bigint {

@@ -1,21 +1,33 @@
 import type { FeedBatch } from '../../subscriptions/event-feed.ts';
-import { type EventSelection, type FeedEvent, isSelected } from '../../subscriptions/feed-event.ts';
+import { type EventSelection, isSelected } from '../../subscriptions/feed-event.ts';
+
+/** What is told of a batch, and how. */
+export interface EventTextForm {
+  readonly selection: EventSelection;
+  /** Behind the position in each id. */
+  readonly idSuffix: string;
+}
 
 /** Batches as server-sent events: filtered and encoded once for all streams that want the same of them. */
 export class EventTexts {
   readonly #texts = new WeakMap<FeedBatch, Map<string, Buffer>>();
 
-  /** Empty where nothing of the batch is wanted. */
-  textOf(batch: FeedBatch, selection: EventSelection, selectionKey: string): Buffer {
+  /**
+   * Empty where nothing of the batch is wanted.
+   *
+   * @param formKey the same for equal forms
+   */
+  textOf(batch: FeedBatch, form: EventTextForm, formKey: string): Buffer {
     const texts = this.#texts.get(batch) ?? new Map<string, Buffer>();
     this.#texts.set(batch, texts);
-    const text = texts.get(selectionKey) ?? encode(batch.events, selection);
-    texts.set(selectionKey, text);
+    const text = texts.get(formKey) ?? encode(batch, form);
+    texts.set(formKey, text);
     return text;
   }
 }
 
-function encode(events: readonly FeedEvent[], selection: EventSelection): Buffer {
+function encode({ events }: FeedBatch, { selection, idSuffix }: EventTextForm): Buffer {
   const selected = events.filter((event) => isSelected(event, selection));
-  return Buffer.from(selected.map(({ position, json }) => `id: ${position}\ndata: ${json}\n\n`).join(''));
+  const messages = selected.map(({ position, json }) => `id: ${position}${idSuffix}\ndata: ${json}\n\n`);
+  return Buffer.from(messages.join(''));
 }

@@ -34,6 +34,22 @@ const githubAnswer = {
   },
 };
 
+const ticketAnswer = {
+  type: 'object',
+  required: ['ticket', 'expiresIn'],
+  properties: {
+    ticket: { type: 'string', format: 'password' },
+    expiresIn: { type: 'integer', description: 'in seconds' },
+  },
+};
+
+const streamParameters = [
+  query('after', text, 'Begin behind this position. Without it and `Last-Event-ID`: from now on.'),
+  query('type', { type: 'array', items: text }, 'Of these types only.'),
+  query('user', text, 'Of this machine user only.'),
+  query('organization', text, 'Of this organization only.'),
+];
+
 /** What is no method of a service: the stream of events, the head of the log, and reports of leaked secrets. */
 export const eventLogPathItems: Paths = {
   '/keyturn/v1/events': {
@@ -43,12 +59,14 @@ export const eventLogPathItems: Paths = {
       summary: 'Server-sent events',
       description:
         'Needs the permission `events.read`. Each event is a CloudEvent, its `id` the position in the log.',
-      security: [{ accessToken: [] }],
+      security: [{ accessToken: [] }, {}],
       parameters: [
-        query('after', text, 'Begin behind this position. Without it and `Last-Event-ID`: from now on.'),
-        query('type', { type: 'array', items: text }, 'Of these types only.'),
-        query('user', text, 'Of this machine user only.'),
-        query('organization', text, 'Of this organization only.'),
+        ...streamParameters,
+        query(
+          'ticket',
+          text,
+          'Instead of a token and of all other parameters, for the EventSource of browsers.',
+        ),
         {
           name: 'Last-Event-ID',
           in: 'header',
@@ -58,6 +76,18 @@ export const eventLogPathItems: Paths = {
         },
       ],
       responses: { '200': answer('a stream without an end', text, 'text/event-stream'), ...errorResponses },
+    },
+  },
+  '/keyturn/v1/events/tickets': {
+    post: {
+      operationId: 'eventTicket',
+      tags,
+      summary: 'A ticket that opens the event stream of this query once, within a minute',
+      description:
+        'Needs the permission `events.read`. What it opens ends with the token that it was asked for with.',
+      security: [{ accessToken: [] }],
+      parameters: streamParameters,
+      responses: { '200': answer('the ticket', ticketAnswer), ...errorResponses },
     },
   },
   '/keyturn/v1/events/schema.json': {
