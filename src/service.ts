@@ -9,6 +9,7 @@ import { createServer } from './api/server.ts';
 import { CommandHandler } from './application/command-handler.ts';
 import { EventLog } from './application/event-log.ts';
 import { GithubSignatures } from './application/github-signatures.ts';
+import { boundedHasher } from './application/hash-queue.ts';
 import { setUpInstance } from './application/instance-set-up.ts';
 import { Leaks } from './application/leaks.ts';
 import { MachineKeys } from './application/machine-keys.ts';
@@ -48,6 +49,8 @@ export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig,
   /** 32 bytes. Default: the one in the data directory, made on the first start. Required with EventStoreDB. */
   readonly masterKey?: Uint8Array | undefined;
   readonly bcryptCost: number;
+  /** How many secrets may be under way in hashing or wait for it: requests beyond are refused. Default: 500. */
+  readonly hashQueue?: number | undefined;
   /** 32 bytes: the master key before a change, needed until all that is under it was put under the new one. */
   readonly previousMasterKey?: Uint8Array | undefined;
   /** Where the keys are that GitHub signs its reports of found secrets with. Default: GitHub's. */
@@ -69,6 +72,7 @@ export interface ServiceConfig extends AuthorizationServerConfig, WebhookConfig,
 /** In milliseconds: how long another node may take to set the instance up. */
 const setUpPatience = 10_000;
 const defaultStreamsPerUser = 10;
+const defaultHashQueue = 500;
 /** In days. */
 const defaultSecretAnnouncements = [30, 7, 1];
 /** In milliseconds: proxies end connections that are silent for longer, many after 30 or 60 seconds. */
@@ -141,7 +145,11 @@ async function start(
   onRelease: (release: () => Promise<void> | void) => void,
   close: () => Promise<void>,
 ): Promise<Service> {
-  const { logger, clock = () => new Date(), hasher = bcryptHasher(config.bcryptCost), onCatchUp } = options;
+  const { logger, clock = () => new Date(), onCatchUp } = options;
+  const hasher = boundedHasher(
+    options.hasher ?? bcryptHasher(config.bcryptCost),
+    config.hashQueue ?? defaultHashQueue,
+  );
   const dataDirectory = new DataDirectory(config.dataDir);
 
   const { eventStore, isShared, isReachable } = openEventStore(config, dataDirectory, logger);

@@ -60,11 +60,16 @@ export function knownErrorOf(error: FastifyError | Error): KeyturnError | undefi
   return code && new KeyturnError(code, { cause: error });
 }
 
+/** Not an overload: whoever has too much to do must not do more for it. The line of the request tells of it. */
+export function logFault(error: KeyturnError, request: FastifyRequest): void {
+  if (error.code !== 'OVERLOADED') request.log.error({ err: error.cause ?? error }, error.message);
+}
+
 /** Any error as one that a caller may see. What is not foreseen is logged and shown as `INTERNAL`, without its text. */
 export function toKeyturnError(error: FastifyError | Error, request: FastifyRequest): KeyturnError {
   const known = knownErrorOf(error);
   if (known !== undefined) {
-    if (known.httpStatus >= 500) request.log.error({ err: known.cause ?? known }, known.message);
+    if (known.httpStatus >= 500) logFault(known, request);
     return known;
   }
   if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500) {

@@ -27,6 +27,7 @@ program
   .addOption(serveOptions.masterKey)
   .addOption(serveOptions.previousMasterKey)
   .addOption(serveOptions.bcryptCost)
+  .addOption(serveOptions.hashQueue)
   .addOption(serveOptions.credentialCheck)
   .addOption(serveOptions.accessTokenLifetime)
   .addOption(serveOptions.idTokenLifetime)

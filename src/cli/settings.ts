@@ -49,6 +49,13 @@ export const serveOptions = {
     .env('KEYTURN_BCRYPT_COST')
     .default(4)
     .argParser(integerBetween(4, 31)),
+  hashQueue: new Option(
+    '--hash-queue <number>',
+    'how many secrets may be hashed or wait for it; requests beyond are refused with 503',
+  )
+    .env('KEYTURN_HASH_QUEUE')
+    .default(500)
+    .argParser(integerBetween(1, 1_000_000)),
   credentialCheck: new Option(
     '--credential-check <mode>',
     'strict: the event store is asked before a secret or key is accepted',

@@ -94,6 +94,11 @@ export const errorTable = {
     id: 'KEYTURN-NotReady',
     text: 'The service is starting or stopping, try again',
   },
+  OVERLOADED: {
+    grpc: 'UNAVAILABLE',
+    id: 'KEYTURN-Overloaded',
+    text: 'There is more to do than can be done in time, try again',
+  },
   CONTENDED: {
     grpc: 'UNAVAILABLE',
     id: 'KEYTURN-Contended',

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { TooManyAttemptsError } from '../../application/attempt-limits.ts';
 import { DpopNonceError, InvalidDpopProofError } from '../../application/dpop-proofs.ts';
-import { knownErrorOf } from '../error-response.ts';
+import { knownErrorOf, logFault } from '../error-response.ts';
 import { readAccessToken } from '../presented-access-token.ts';
 
 /**
@@ -87,7 +87,7 @@ function toOAuthError(error: FastifyError | Error, request: FastifyRequest): OAu
   }
   const known = knownErrorOf(error);
   if (known?.grpcCode === 'UNAVAILABLE') {
-    request.log.error({ err: known.cause ?? known }, known.message);
+    logFault(known, request);
     return new OAuthError('temporarily_unavailable', known.text, 1);
   }
   if (known?.code === 'POSITION_INVALID') return new OAuthError('invalid_request', known.text);
