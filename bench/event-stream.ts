@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
-import { compare } from './harness/comparison.ts';
+import { comparisonOf, takeTurns } from './harness/comparison.ts';
 import {
   cpuSeconds,
   type KeyturnWithHistory,
@@ -116,11 +116,14 @@ async function catchUp(): Promise<void> {
       [100, 0.02],
     ] as const) {
       const events = history * share;
-      const { keyturn, reference, ratio, loadShare } = await compare(
-        eventStreams.keyturn(readers, events),
-        eventStreams.bareRoute(readers, events),
-        rounds,
+      const runs = await takeTurns(
+        {
+          keyturn: eventStreams.keyturn(readers, events),
+          bareRoute: eventStreams.bareRoute(readers, events),
+        },
+        { rounds, warmUpRounds: 1 },
       );
+      const { keyturn, reference, ratio, loadShare } = comparisonOf(runs.keyturn, runs.bareRoute);
       print(
         `${readers} readers catch up: ${keyturn.median.toFixed(0)} events/s, bare route ${reference.median.toFixed(0)}/s, ` +
           `ratio ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)}), load ${loadShare?.toFixed(2)}`,

@@ -20,16 +20,22 @@ export interface EventStreams {
 export async function startEventStreams(events: number): Promise<EventStreams> {
   const keyturn = await startKeyturnWithHistory(events);
   const bare = await startServer('references/bare-sse-server.ts', [String(events)], /^(http\S+)$/);
-  const catchUp = (job: Omit<ReadersJob, 'readers' | 'events'>) => (readers: number, eventsEach: number) => {
-    return async () => {
-      const result = await (await startReaders({ ...job, readers, events: eventsEach })).result;
-      return { rate: result.events / result.seconds, loadShare: result.loadShare };
+  const catchUp =
+    (pid: number, job: Omit<ReadersJob, 'readers' | 'events'>) => (readers: number, eventsEach: number) => {
+      return async () => {
+        const before = cpuSeconds(pid);
+        const result = await (await startReaders({ ...job, readers, events: eventsEach })).result;
+        return {
+          rate: result.events / result.seconds,
+          cpuTimeEach: (cpuSeconds(pid) - before) / result.events,
+          loadShare: result.loadShare,
+        };
+      };
     };
-  };
   const path = '/keyturn/v1/events?after=0&type=MachineSecretSet';
   return {
-    keyturn: catchUp({ url: keyturn.url, path, authorization: keyturn.authorization }),
-    bareRoute: catchUp({ url: bare.url, path: '/events', authorization: '' }),
+    keyturn: catchUp(keyturn.pid, { url: keyturn.url, path, authorization: keyturn.authorization }),
+    bareRoute: catchUp(bare.pid, { url: bare.url, path: '/events', authorization: '' }),
     async stop() {
       await Promise.all([keyturn.stop(), bare.stop()]);
     },

@@ -1,10 +1,23 @@
+/** One run of one thing that is measured. */
 export interface Run {
-  /** In the row's unit: more is better. */
+  /** In the row's unit. */
   readonly rate: number;
+  /** In seconds: the CPU time that what is measured took for each of them. */
+  readonly cpuTimeEach?: number;
+  /** Of one core that the process of the load took. */
   readonly loadShare?: number;
+  readonly latency?: Latency;
 }
 
-/** One thing that is measured: it runs once, and says how fast it was. */
+/** In milliseconds. */
+export interface Latency {
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p99_9: number;
+}
+
+/** It runs once, and says how it went. */
 export type Measurement = () => Promise<Run>;
 
 export interface Spread {
@@ -13,42 +26,72 @@ export interface Spread {
   readonly most: number;
 }
 
+/** Keyturn beside its reference. Ratios are taken within each round. */
 export interface Comparison {
   readonly keyturn: Spread;
   readonly reference: Spread;
-  /** Of Keyturn's rate to that of the reference, taken within each round. */
   readonly ratio: Spread;
-  /** The most of a core that the process of the load took; undefined where none made it. */
-  readonly loadShare: number | undefined;
+  /** The ratio of what they do with a second of CPU time; absent where that was not measured. */
+  readonly ratioByCpuTime?: Spread;
+  /** The most of a core that the process of the load took; absent where none made it. */
+  readonly loadShare?: number;
+  /** Medians. */
+  readonly latency?: { readonly keyturn: Latency; readonly reference: Latency };
 }
 
-/** Keyturn and the reference take turns, so that a noisy machine is noisy for both. The first round warms up. */
-export async function compare(
-  keyturn: Measurement,
-  reference: Measurement,
-  rounds: number,
-): Promise<Comparison> {
-  const taken: { readonly keyturn: Run; readonly reference: Run }[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    const pair = { keyturn: await keyturn(), reference: await reference() };
-    if (round > 0) taken.push(pair);
+export interface Rounds {
+  readonly rounds: number;
+  /** Before them: code that is not compiled yet, and caches that are empty, are slow. */
+  readonly warmUpRounds: number;
+}
+
+/** All take turns, so that a noisy machine is noisy for all. */
+export async function takeTurns<Name extends string>(
+  measurements: Readonly<Record<Name, Measurement>>,
+  { rounds, warmUpRounds }: Rounds,
+): Promise<Record<Name, Run[]>> {
+  const names = Object.keys(measurements) as Name[];
+  const taken = Object.fromEntries(names.map((name) => [name, [] as Run[]])) as Record<Name, Run[]>;
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    for (const name of names) {
+      const run = await measurements[name]();
+      if (round >= 0) taken[name].push(run);
+    }
   }
-  const shares = taken.flatMap((pair) =>
-    [pair.keyturn.loadShare ?? [], pair.reference.loadShare ?? []].flat(),
-  );
+  return taken;
+}
+
+export function comparisonOf(keyturn: readonly Run[], reference: readonly Run[]): Comparison {
+  const ratios = (of: (run: Run) => number) =>
+    spreadOf(keyturn.map((run, round) => of(run) / of(reference[round] ?? run)));
+  const all = [...keyturn, ...reference];
+  const shares = all.flatMap(({ loadShare }) => loadShare ?? []);
   return {
-    keyturn: spreadOf(taken.map((pair) => pair.keyturn.rate)),
-    reference: spreadOf(taken.map((pair) => pair.reference.rate)),
-    ratio: spreadOf(taken.map((pair) => pair.keyturn.rate / pair.reference.rate)),
-    loadShare: shares.length === 0 ? undefined : Math.max(...shares),
+    keyturn: spreadOf(keyturn.map(({ rate }) => rate)),
+    reference: spreadOf(reference.map(({ rate }) => rate)),
+    ratio: ratios(({ rate }) => rate),
+    ...(all.every(({ cpuTimeEach }) => cpuTimeEach !== undefined) && {
+      ratioByCpuTime: ratios(({ cpuTimeEach = Number.NaN }) => 1 / cpuTimeEach),
+    }),
+    ...(shares.length > 0 && { loadShare: Math.max(...shares) }),
+    ...(all.every(({ latency }) => latency !== undefined) && {
+      latency: { keyturn: medianLatency(keyturn), reference: medianLatency(reference) },
+    }),
   };
 }
 
-function spreadOf(values: readonly number[]): Spread {
+export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
+  const at = (place: number) => sorted[Math.floor(place)] ?? Number.NaN;
   return {
-    median: sorted[Math.floor(sorted.length / 2)] ?? Number.NaN,
+    median: (at((sorted.length - 1) / 2) + at(sorted.length / 2)) / 2,
     least: sorted[0] ?? Number.NaN,
     most: sorted.at(-1) ?? Number.NaN,
   };
+}
+
+export function medianLatency(runs: readonly Run[]): Latency {
+  const median = (name: keyof Latency) =>
+    spreadOf(runs.map(({ latency }) => latency?.[name] ?? Number.NaN)).median;
+  return { p50: median('p50'), p90: median('p90'), p99: median('p99'), p99_9: median('p99_9') };
 }

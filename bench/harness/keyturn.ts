@@ -1,110 +1,133 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type autocannon from 'autocannon';
-import { startServer } from './processes.ts';
+import type { HttpRequest } from './load.ts';
+import { runScript, type Server, startServer } from './processes.ts';
+import type { Client, Seed, SeedJob } from './seed.ts';
 
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 const managementScope = 'urn:zitadel:iam:org:project:id:zitadel:aud';
-/** How many requests set the users up at a time. */
-const atOnce = 64;
+const serving = /"url":"(http[^"]+)".*"msg":"serving"/;
 
-interface Client {
-  readonly userId: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
+/** A Keyturn of its own process and data, as a user starts it. */
+export interface Keyturn extends Server {
+  /** An access token that may do everything. */
+  readonly token: string;
+  /** Machine users whose secret is known. */
+  readonly clients: Readonly<Record<string, readonly Client[]>>;
+  /** Stops it and starts it again with the same data. In seconds: how long until it was ready. */
+  restart(): Promise<{ readonly keyturn: Keyturn; readonly seconds: number }>;
 }
 
-/** A Keyturn of its own process and data, as a user starts it, with machine users that have a secret. */
-export interface Keyturn {
-  readonly url: string;
-  readonly setSecrets: autocannon.Request[];
-  readonly grants: autocannon.Request[];
-  /** Introspections of one token, each by another client. */
-  introspections(): Promise<autocannon.Request[]>;
-  stop(): Promise<void>;
+export interface KeyturnOptions {
+  readonly seeds: readonly Seed[];
+  /** Settings of `keyturn serve` beside the defaults. */
+  readonly settings?: readonly string[];
 }
 
-export async function startKeyturn({
-  users,
-  bcryptCost,
-}: {
-  users: number;
-  bcryptCost: number;
-}): Promise<Keyturn> {
-  const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
-  const args = ['serve', '--port', '0', '--bcrypt-cost', String(bcryptCost)];
-  const server = await startServer(
-    '../src/cli/main.ts',
-    args,
-    /"url":"(http[^"]+)".*"msg":"serving"/,
-    folder,
-  );
-  const { url } = server;
-  const admin = JSON.parse(readFileSync(join(folder, 'data/admin-credentials.json'), 'utf8')) as Client;
-  const token = await tokenOf(url, admin, managementScope);
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const management = `${url}/management/v1/users`;
-  const clients: Client[] = [];
-  const addUsers = async () => {
-    for (let index = clients.length; clients.length < users; index = clients.length) {
-      const place = clients.push({ userId: '', clientId: '', clientSecret: '' }) - 1;
-      const user = { userName: `robot-${index}`, name: 'Robot', accessTokenType: 'ACCESS_TOKEN_TYPE_JWT' };
-      const added = await call('POST', `${management}/machine`, headers, JSON.stringify(user));
-      const userId = String(added['userId']);
-      const set = await call('PUT', `${management}/${userId}/secret`, headers, '{}');
-      clients[place] = {
-        userId,
-        clientId: String(set['clientId']),
-        clientSecret: String(set['clientSecret']),
-      };
-    }
+export async function startKeyturn({ seeds, settings = [] }: KeyturnOptions): Promise<Keyturn> {
+  const folder = temporaryFolder();
+  cpSync(await setUpFolder(), folder, { recursive: true });
+  const dataDir = join(folder, 'data');
+  const admin = JSON.parse(readFileSync(join(dataDir, 'admin-credentials.json'), 'utf8')) as Client & {
+    organizationId: string;
   };
-  await Promise.all(Array.from({ length: atOnce }, addUsers));
-  return {
-    url,
-    setSecrets: clients.map(({ userId }) => ({
-      method: 'PUT',
-      path: `/management/v1/users/${userId}/secret`,
-      headers,
-      body: '{}',
-    })),
-    grants: clients.map((client) => formRequest('/oauth/v2/token', grantOf(client, 'profile'))),
-    async introspections() {
-      const [first] = clients;
-      if (first === undefined) throw new Error('there are no users');
-      const token = await tokenOf(url, first, 'profile');
-      return clients.map(({ clientId, clientSecret }) =>
-        formRequest('/oauth/v2/introspect', { client_id: clientId, client_secret: clientSecret, token }),
-      );
+  const job: SeedJob = { dataDir, organizationId: admin.organizationId, seeds };
+  const clients = await runScript<Keyturn['clients']>('harness/seed.ts', [], job);
+
+  const running = async (server: Server): Promise<Keyturn> => ({
+    ...server,
+    clients,
+    token: await tokenOf(server.url, admin, managementScope),
+    async restart() {
+      await server.stop();
+      const begin = performance.now();
+      const started = await start(folder, settings);
+      const seconds = (performance.now() - begin) / 1000;
+      return { keyturn: await running(started), seconds };
     },
     async stop() {
       await server.stop();
       rmSync(folder, { recursive: true, force: true });
     },
-  };
+  });
+  return running(await start(folder, settings));
 }
 
-export function formRequest(path: string, parameters: Record<string, string>): autocannon.Request {
-  return { method: 'POST', path, headers: form, body: String(new URLSearchParams(parameters)) };
+let folderSetUp: Promise<string> | undefined;
+
+/** Where Keyturn has set its instance up, for copies. */
+function setUpFolder(): Promise<string> {
+  folderSetUp ??= (async () => {
+    const folder = temporaryFolder();
+    await (await start(folder, [])).stop();
+    return folder;
+  })();
+  return folderSetUp;
 }
 
-function grantOf({ clientId, clientSecret }: Pick<Client, 'clientId' | 'clientSecret'>, scope: string) {
+function start(folder: string, settings: readonly string[]): Promise<Server> {
+  return startServer('../src/cli/main.ts', ['serve', '--port', '0', ...settings], serving, folder);
+}
+
+const temporaryFolders: string[] = [];
+process.once('exit', () => {
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Gone when this process ends, at the latest. */
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
+  temporaryFolders.push(folder);
+  return folder;
+}
+
+export function setSecretRequests(
+  { token }: Pick<Keyturn, 'token'>,
+  clients: readonly Client[],
+): HttpRequest[] {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  return clients.map(({ userId }) => ({
+    method: 'PUT',
+    path: `/management/v1/users/${userId}/secret`,
+    headers,
+    body: '{}',
+  }));
+}
+
+export function grantRequests(clients: readonly Client[]): HttpRequest[] {
+  return clients.map((client) => formRequest('/oauth/v2/token', grantOf(client, 'profile')));
+}
+
+/** Introspections of a token of the first of the clients, each by another client. */
+export async function introspectionRequests(url: string, clients: readonly Client[]): Promise<HttpRequest[]> {
+  const [first] = clients;
+  if (first === undefined) throw new Error('there are no clients');
+  const token = await tokenOf(url, first, 'profile');
+  return clients.map(({ clientId, clientSecret }) =>
+    formRequest('/oauth/v2/introspect', { client_id: clientId, client_secret: clientSecret, token }),
+  );
+}
+
+export function formRequest(
+  path: string,
+  parameters: Record<string, string>,
+  headers: Record<string, string> = {},
+): HttpRequest {
+  const body = String(new URLSearchParams(parameters));
+  return { method: 'POST', path, headers: { ...form, ...headers }, body };
+}
+
+export function grantOf(
+  { clientId, clientSecret }: Pick<Client, 'clientId' | 'clientSecret'>,
+  scope: string,
+) {
   return { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret, scope };
 }
 
 async function tokenOf(url: string, client: Client, scope: string): Promise<string> {
-  const body = String(new URLSearchParams(grantOf(client, scope)));
-  return String((await call('POST', `${url}/oauth/v2/token`, form, body))['access_token']);
-}
-
-async function call(
-  method: string,
-  url: string,
-  headers: Record<string, string>,
-  body: string,
-): Promise<Record<string, unknown>> {
-  const response = await fetch(url, { method, headers, body });
-  if (!response.ok) throw new Error(`${url} was answered with ${response.status}`);
-  return (await response.json()) as Record<string, unknown>;
+  const { path, ...request } = formRequest('/oauth/v2/token', grantOf(client, scope));
+  const response = await fetch(url + path, request);
+  if (!response.ok) throw new Error(`${path} was answered with ${response.status}`);
+  return String(((await response.json()) as Record<string, unknown>)['access_token']);
 }

@@ -1,46 +1,73 @@
-import { json } from 'node:stream/consumers';
-import autocannon from 'autocannon';
+import type { Latency, Measurement, Run } from './comparison.ts';
+import { ask, cpuTimeOf, type Server } from './processes.ts';
 
-/** What the process of the load is told on its standard input. */
-export interface LoadJob {
-  readonly url: string;
-  readonly connections: number;
-  readonly seconds: number;
-  readonly requests: autocannon.Request[];
+/** A request over HTTP, as `autocannon` takes it. */
+export interface HttpRequest {
+  readonly method: 'POST' | 'PUT';
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
 }
 
-/** What it prints. */
-export interface LoadResult {
-  /** Successful answers a second. */
+/** As many requests as there are connections are under way all the time. */
+export interface ClosedLoad {
+  readonly connections: number;
+  readonly requests: readonly HttpRequest[];
+  /** How long, or how many requests, each sent once. */
+  readonly until: { readonly seconds: number } | { readonly amount: number };
+  /** The requests are to be refused: answers count that are no success. */
+  readonly isToBeRefused?: boolean;
+}
+
+/** Requests come at a steady rate, however fast the server is. */
+export interface SteadyLoad {
+  readonly requests: readonly HttpRequest[];
+  /** A second. */
   readonly rate: number;
-  /** In milliseconds. */
-  readonly latency: { readonly p50: number; readonly p99: number };
+  readonly seconds: number;
+  /** In milliseconds: what is answered later does not count. */
+  readonly deadline: number;
+}
+
+/** One HTTP/2 connection with so many calls under way. */
+export interface GrpcLoad {
+  readonly token: string;
+  readonly userIds: readonly string[];
+  readonly inFlight: number;
+  readonly seconds: number;
+}
+
+/** What a process of load answers. */
+export interface LoadResult {
+  /** Answers a second that count. */
+  readonly rate: number;
+  /** How many they were. */
+  readonly count: number;
+  readonly latency: Latency;
   /** Of one core that the load itself took: near 1 it is the load that is measured, not the server. */
   readonly loadShare: number;
 }
 
-const { url, connections, seconds, requests } = (await json(process.stdin)) as LoadJob;
-let client = 0;
-const before = process.cpuUsage();
-const result = await autocannon({
-  url,
-  connections,
-  duration: seconds,
-  requests,
-  // Each connection begins elsewhere: else all would ask for the same user at the same time.
-  setupClient(one) {
-    const first = Math.floor((client++ * requests.length) / connections);
-    one.setRequests([...requests.slice(first), ...requests.slice(0, first)]);
-  },
-});
-const { user, system } = process.cpuUsage(before);
-if (result.non2xx + result.errors > 0) {
-  throw new Error(`${url}: ${result.non2xx} answers were no success, ${result.errors} requests failed`);
+export type LoadScript = 'closed-load' | 'steady-load' | 'grpc-load';
+
+/**
+ * A load on a server, from a process of its own.
+ *
+ * @param instance of that process: two loads at the same time are two processes
+ */
+export async function load(
+  server: Pick<Server, 'url' | 'pid'>,
+  script: LoadScript,
+  job: ClosedLoad | SteadyLoad | GrpcLoad,
+  instance?: string,
+): Promise<Run> {
+  const { url, pid } = server;
+  const before = await cpuTimeOf(pid);
+  const { count, ...run } = await ask<LoadResult>(`harness/${script}.ts`, { ...job, url }, instance);
+  return { ...run, cpuTimeEach: ((await cpuTimeOf(pid)) - before) / count };
 }
-process.stdout.write(
-  JSON.stringify({
-    rate: result['2xx'] / result.duration,
-    latency: { p50: result.latency.p50, p99: result.latency.p99 },
-    loadShare: (user + system) / 1e6 / result.duration,
-  } satisfies LoadResult),
-);
+
+/** The same load again and again. */
+export function repeatedLoad(server: Pick<Server, 'url' | 'pid'>, job: ClosedLoad): Measurement {
+  return () => load(server, 'closed-load', job);
+}
