@@ -137,20 +137,17 @@ async function catchUp(): Promise<void> {
 async function memory(): Promise<void> {
   const { url, pid, authorization, stop } = await startKeyturnWithHistory(history);
   try {
-    const before = residentMegabytes(pid);
-    const stalled = await Promise.all(
-      Array.from({ length: 20 }, () =>
+    const megabytes = [residentMegabytes(pid)];
+    const stalled: Response[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const opened = Array.from({ length: 20 }, () =>
         fetch(`${url}/keyturn/v1/events?after=0`, { headers: { authorization } }),
-      ),
-    );
-    const later: number[] = [];
-    for (let second = 0; second < 10; second++) {
-      await delay(1000);
-      later.push(residentMegabytes(pid));
+      );
+      stalled.push(...(await Promise.all(opened)));
+      await delay(5000);
+      megabytes.push(residentMegabytes(pid));
     }
-    print(
-      `${stalled.length} readers that stand: ${before} MB before, then each second ${later.join(', ')} MB`,
-    );
+    print(`memory with 0, 20, 40 and 60 readers that do not read: ${megabytes.join(', ')} MB`);
     await Promise.all(stalled.map(({ body }) => body?.cancel()));
   } finally {
     await stop();
