@@ -1,12 +1,11 @@
 import { LRUCache } from 'lru-cache';
-import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
-import { hashOfEvent } from '../eventstore/hash-chain.ts';
+import type { EventStore } from '../eventstore/event-store.ts';
+import { type ChainedEvent, hashOfEvent } from '../eventstore/hash-chain.ts';
 import { diagnose, faultAt, type LogFault, previousHashOf } from './log-fault.ts';
 
 /** The last event of a stream that was seen. */
 interface StreamHead {
   readonly revision: bigint;
-  readonly position: bigint;
   readonly hash: string;
 }
 
@@ -27,16 +26,16 @@ export class ChainVerifier {
    *
    * @param hash of the event itself: base64url, as its successor carries it
    */
-  fits(event: RecordedEvent, hash: string): boolean {
-    const { stream, revision, position } = event;
+  fits(event: ChainedEvent, hash: string): boolean {
+    const { stream, revision } = event;
     const known = this.#heads.get(stream);
-    this.#heads.set(stream, { revision, position, hash });
+    this.#heads.set(stream, { revision, hash });
     if (revision === 0n) return previousHashOf(event) === null;
     return known?.revision === revision - 1n && known.hash === previousHashOf(event);
   }
 
   /** Compares the event with its neighbours as the store has them. */
-  async examine(event: RecordedEvent): Promise<LogFault | undefined> {
+  async examine(event: ChainedEvent): Promise<LogFault | undefined> {
     const { stream, revision, position } = event;
     if (revision === 0n) return previousHashOf(event) === null ? undefined : this.#diagnose(event);
     const before = await this.#eventAt(stream, revision - 1n);
@@ -49,14 +48,14 @@ export class ChainVerifier {
     return hashOfEvent(before) === previousHashOf(event) ? undefined : this.#diagnose(event, before);
   }
 
-  async #eventAt(stream: string, revision: bigint): Promise<RecordedEvent | undefined> {
+  async #eventAt(stream: string, revision: bigint): Promise<ChainedEvent | undefined> {
     for await (const event of this.#eventStore.readStream(stream, { from: revision, limit: 1 })) {
       return event.revision === revision ? event : undefined;
     }
     return undefined;
   }
 
-  async #diagnose(event: RecordedEvent, before?: RecordedEvent): Promise<LogFault> {
+  async #diagnose(event: ChainedEvent, before?: ChainedEvent): Promise<LogFault> {
     return diagnose({ before, event, after: await this.#eventAt(event.stream, event.revision + 1n) });
   }
 }

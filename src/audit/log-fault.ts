@@ -1,5 +1,4 @@
-import type { RecordedEvent } from '../eventstore/event-store.ts';
-import { hashOfEvent } from '../eventstore/hash-chain.ts';
+import { type ChainedEvent, hashOfEvent } from '../eventstore/hash-chain.ts';
 
 /** What is wrong with a log, at the first event that does not fit. */
 export interface LogFault {
@@ -15,23 +14,23 @@ export interface LogFault {
 
 export function faultAt(
   kind: LogFault['kind'],
-  { stream, revision, position }: Pick<RecordedEvent, 'stream' | 'revision' | 'position'>,
+  { stream, revision, position }: Pick<ChainedEvent, 'stream' | 'revision' | 'position'>,
   reason: string,
 ): LogFault {
   return { kind, stream, revision, position, reason };
 }
 
-export function previousHashOf(event: RecordedEvent): unknown {
+export function previousHashOf(event: ChainedEvent): unknown {
   return event.metadata['previousHash'];
 }
 
 /** Neighbours in a stream around a place where the chain is broken. */
 export interface BrokenLink {
   /** Absent where `event` is the first of its stream. */
-  readonly before?: RecordedEvent | undefined;
+  readonly before?: ChainedEvent | undefined;
   /** Does not carry the hash of `before`. */
-  readonly event: RecordedEvent;
-  readonly after?: RecordedEvent | undefined;
+  readonly event: ChainedEvent;
+  readonly after?: ChainedEvent | undefined;
 }
 
 /**
@@ -41,7 +40,7 @@ export interface BrokenLink {
  * it still fits. Where that is missing too, both are named.
  */
 export function diagnose({ before, event, after }: BrokenLink): LogFault {
-  const asRevision = (moved: RecordedEvent, revision: bigint) => hashOfEvent({ ...moved, revision });
+  const asRevision = (moved: ChainedEvent, revision: bigint) => hashOfEvent({ ...moved, revision });
   if (before !== undefined && previousHashOf(event) === previousHashOf(before)) {
     return faultAt('inserted', before, 'the event after it follows the event before it');
   }

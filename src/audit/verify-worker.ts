@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
+import { chainedEvents } from '../eventstore/sqlite/stored-events.ts';
 import { LogTree } from './log-tree.ts';
 import type { VerifyWorkerData, VerifyWorkerMessage } from './verify-log.ts';
 import { verifyRange } from './verify-range.ts';
@@ -13,6 +14,7 @@ const tree = treeFolder === undefined ? undefined : LogTree.openReadOnly(treeFol
 const verified = await verifyRange(eventStore, {
   after,
   until,
+  batches: chainedEvents(file, after, until),
   tree,
   onProgress: (progress) => report({ progress }),
 });

@@ -2,8 +2,11 @@ import { hash } from 'node:crypto';
 import { canonicalJson } from './canonical-json.ts';
 import type { RecordedEvent } from './event-store.ts';
 
+/** An event without when its store wrote it, which nothing vouches for. */
+export type ChainedEvent = Omit<RecordedEvent, 'recordedAt'>;
+
 /** An event without what belongs to the store that it is in. */
-export type HashedEvent = Omit<RecordedEvent, 'position' | 'recordedAt'>;
+export type HashedEvent = Omit<ChainedEvent, 'position'>;
 
 /**
  * SHA-256, in base64url, over the RFC 8785 canonical JSON of

@@ -1,8 +1,7 @@
 import { idOfStream } from '../../domain/aggregates.ts';
 import { type KeyturnEvent, readStoredData, readStoredMetadata } from '../../domain/event-catalogue.ts';
 import type { Editor } from '../../domain/event-metadata.ts';
-import { UnreadableEventError } from '../../eventstore/errors.ts';
-import type { StoredEvent } from '../../eventstore/sqlite/stored-events.ts';
+import { parsedJson, type StoredEvent } from '../../eventstore/sqlite/stored-events.ts';
 import type { Projected } from '../../projections/projection.ts';
 
 /**
@@ -27,11 +26,11 @@ type Envelope = readonly [
  */
 export function toLines(event: StoredEvent): string {
   const { id, type, stream, revision, position, data } = event;
-  const metadata = parsed(event.metadata, event);
+  const metadata = parsedJson(event.metadata, event);
   const { schemaVersion, occurredAt, editor } = readStoredMetadata({ id, type, metadata });
   const envelope: Envelope = [type, stream, revision, position, schemaVersion, occurredAt, editor];
   // Only what somebody else wrote into the file has line breaks.
-  const line = data.includes('\n') ? JSON.stringify(parsed(data, event)) : data;
+  const line = data.includes('\n') ? JSON.stringify(parsedJson(data, event)) : data;
   return `${JSON.stringify(envelope)}\n${line}\n`;
 }
 
@@ -46,7 +45,7 @@ export function fromLines(lines: string): Projected<KeyturnEvent>[] {
   for (let line = 0; line + 1 < each.length; line += 2) {
     const envelope = JSON.parse(each[line] as string) as Envelope;
     const [type, stream, revision, position, schemaVersion, occurredAt, editor] = envelope;
-    const data = parsed(each[line + 1] as string, { stream, revision, position });
+    const data = parsedJson(each[line + 1] as string, { stream, revision, position });
     events.push({
       ...readStoredData(type, data as Record<string, unknown>, schemaVersion),
       occurredAt,
@@ -56,16 +55,4 @@ export function fromLines(lines: string): Projected<KeyturnEvent>[] {
     });
   }
   return events;
-}
-
-function parsed(json: string, event: Pick<StoredEvent, 'stream' | 'revision' | 'position'>): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    const { stream, revision, position } = event;
-    throw new UnreadableEventError(
-      { stream, revision: BigInt(revision), position: BigInt(position) },
-      { cause: error },
-    );
-  }
 }

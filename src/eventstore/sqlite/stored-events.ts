@@ -1,4 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
+import { UnreadableEventError } from '../errors.ts';
+import type { JsonObject } from '../event-store.ts';
+import type { ChainedEvent } from '../hash-chain.ts';
 import { checkSchema } from './schema.ts';
 
 /** An event as it stands in the file: data and metadata are text that nobody has parsed yet. */
@@ -46,6 +49,46 @@ export function* storedEvents(
     }
   } finally {
     db.close();
+  }
+}
+
+/** The same with data and metadata parsed. Throws {@link UnreadableEventError} where they are not JSON. */
+export function* chainedEvents(
+  file: string,
+  after: bigint,
+  until: bigint | undefined,
+): Generator<readonly ChainedEvent[]> {
+  for (const page of storedEvents(file, after, until)) yield page.map(toChainedEvent);
+}
+
+function toChainedEvent(stored: StoredEvent): ChainedEvent {
+  const { position, stream, revision, id, type, data, metadata } = stored;
+  return {
+    position: BigInt(position),
+    stream,
+    revision: BigInt(revision),
+    id,
+    type,
+    data: parsedJson(data, stored) as JsonObject,
+    metadata: parsedJson(metadata, stored) as JsonObject,
+  };
+}
+
+/**
+ * @param json the data or the metadata of `event`
+ * @throws UnreadableEventError
+ */
+export function parsedJson(
+  json: string,
+  { stream, revision, position }: Pick<StoredEvent, 'stream' | 'revision' | 'position'>,
+): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new UnreadableEventError(
+      { stream, revision: BigInt(revision), position: BigInt(position) },
+      { cause: error },
+    );
   }
 }
 
