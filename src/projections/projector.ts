@@ -13,6 +13,9 @@ export interface ProjectorOptions {
 /** How long a caller waits for its own write to show, in milliseconds. */
 const waitLimit = 5000;
 
+/** In milliseconds: how long what was projected waits to be saved, so that many batches are saved at once. */
+const saveInterval = 50;
+
 interface Waiter {
   readonly position: bigint;
   readonly resolve: () => void;
@@ -30,6 +33,8 @@ export class Projector {
   #running: Promise<void> | undefined;
   #isCaughtUp = false;
   #failure: unknown;
+  #savedAt = 0;
+  #saving: NodeJS.Timeout | undefined;
 
   constructor(options: ProjectorOptions) {
     this.#options = options;
@@ -89,18 +94,22 @@ export class Projector {
     }
   }
 
+  /** Saves what was projected. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
     this.#rejectWaiters();
+    if (this.#saving !== undefined) this.#saveNow();
   }
 
   async #run(): Promise<void> {
     const { eventStore, readModel, clock, onProgress } = this.#options;
     this.#position = readModel.checkpoint()?.position ?? 0n;
+    readModel.holdOpen();
     const subscription = eventStore.subscribe({ after: this.#position, signal: this.#stop.signal });
     for await (const { events, position, caughtUp } of subscription) {
       readModel.apply(events);
+      this.#saveSoon();
       this.#position = position;
       this.#updatedAt = clock();
       this.#resolveWaiters();
@@ -112,10 +121,33 @@ export class Projector {
     }
   }
 
+  /** A timer gets no turn while the log is caught up with: then it is seen to after a batch. */
+  #saveSoon(): void {
+    if (performance.now() - this.#savedAt > saveInterval) this.#save();
+    else this.#saving ??= setTimeout(() => this.#saveNow(), saveInterval);
+  }
+
+  #saveNow(): void {
+    try {
+      this.#save();
+    } catch (error) {
+      // What could not be saved may be gone from the read model too.
+      this.#fail(error);
+    }
+  }
+
+  #save(): void {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+    this.#savedAt = performance.now();
+    this.#options.readModel.save();
+  }
+
   #fail(error: unknown): void {
-    this.#failure = error;
+    this.#failure ??= error;
     this.#caughtUp.reject(error);
     this.#rejectWaiters();
+    this.#stop.abort();
   }
 
   #resolveWaiters(): void {

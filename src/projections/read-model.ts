@@ -61,6 +61,8 @@ export class ReadModel {
   /** The types of events that change it. */
   readonly eventTypes: ReadonlySet<string>;
   readonly #session: Session;
+  #isHeldOpen = false;
+  #isInBatch = false;
 
   private constructor(db: DatabaseSync, clock = () => new Date()) {
     defineClock(db, clock);
@@ -143,7 +145,21 @@ export class ReadModel {
     return this.#session.readCheckpoint.get() as unknown as Checkpoint | undefined;
   }
 
-  /** Writes what `events` change, and the checkpoint, in one transaction. */
+  /**
+   * Keeps a transaction open from now on: reads take no lock of their own, and what is applied is saved together, by
+   * {@link save}. Until then this process sees it and no other does; a crash loses it, and it is read from the log again.
+   */
+  holdOpen(): void {
+    this.#session.db.exec('BEGIN');
+    this.#isHeldOpen = true;
+  }
+
+  /** Writes what was applied to the file, where a transaction is held open. */
+  save(): void {
+    if (this.#isHeldOpen) this.#session.db.exec('COMMIT; BEGIN');
+  }
+
+  /** Writes what `events` change, and the checkpoint, all of it or nothing. */
   apply(events: readonly RecordedEvent[]): void {
     const last = events.at(-1);
     if (last === undefined) return;
@@ -153,9 +169,8 @@ export class ReadModel {
 
   /** What `events` change. It is written by {@link commit}, with that of other calls before. */
   project(events: readonly Projected<KeyturnEvent>[]): void {
-    const { db, handlers } = this.#session;
-    this.#orRollBack(() => {
-      if (!db.isTransaction) db.exec('BEGIN');
+    const { handlers } = this.#session;
+    this.#inBatch(() => {
       for (const event of events) for (const handle of handlers.get(event.type) ?? []) handle(event);
     });
   }
@@ -163,20 +178,26 @@ export class ReadModel {
   /** @param checkpoint of the last event that was read, whether it was projected or not */
   commit({ position, stream, revision, eventId }: Checkpoint): void {
     const { db, pending, saveCheckpoint } = this.#session;
-    this.#orRollBack(() => {
+    this.#inBatch(() => {
       for (const rows of pending) rows.writeAll();
       saveCheckpoint.run(position, stream, revision, eventId);
-      db.exec('COMMIT');
+      db.exec('RELEASE batch');
+      this.#isInBatch = false;
     });
   }
 
-  #orRollBack(action: () => void): void {
+  /** A batch is a transaction, or a part of the one that is held open. An error takes all of it back. */
+  #inBatch(action: () => void): void {
     const { db, pending } = this.#session;
     try {
+      if (!this.#isInBatch) db.exec('SAVEPOINT batch');
+      this.#isInBatch = true;
       action();
     } catch (error) {
       for (const rows of pending) rows.forgetAll();
-      if (db.isTransaction) db.exec('ROLLBACK');
+      // A full disk, for one, has ended the whole transaction.
+      if (db.isTransaction && this.#isInBatch) db.exec('ROLLBACK TO batch; RELEASE batch');
+      this.#isInBatch = false;
       throw error;
     }
   }
@@ -188,8 +209,15 @@ export class ReadModel {
     return names.map(({ name }) => tableOf(db, String(name)));
   }
 
+  /** Saves what was applied; a batch that was not committed is gone. */
   close(): void {
-    if (this.#session.db.isOpen) this.#session.db.close();
+    const { db } = this.#session;
+    if (!db.isOpen) return;
+    try {
+      if (this.#isHeldOpen && db.isTransaction) db.exec('COMMIT');
+    } finally {
+      db.close();
+    }
   }
 }
 

@@ -190,6 +190,67 @@ test('rows and checkpoint are written together or not at all', async () => {
   expect(readModel.checkpoint()).toMatchObject({ position: added.position, eventId: added.id });
 });
 
+test('a batch that fails takes nothing with it of those before it, saved or not', async () => {
+  const store = emptyStore();
+  const file = join(temporaryFolder(), 'read-model.db');
+  const readModel = await ReadModel.open(file, store);
+  onTestFinished(() => readModel.close());
+  await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
+  const [claimed, added] = await Array.fromAsync(store.readAll());
+  if (claimed === undefined || added === undefined) throw new Error('two events expected');
+  const seenElsewhere = () => {
+    const snapshot = ReadModel.snapshot(file);
+    const user = snapshot?.queries.machineUserById('one');
+    snapshot?.close();
+    return user?.userId;
+  };
+  readModel.holdOpen();
+  readModel.apply([claimed, added]);
+  const takenName = { ...added, stream: 'machineUser-two', position: added.position + 1n };
+  expect(() => readModel.apply([takenName])).toThrow(/UNIQUE/);
+  expect(readModel.checkpoint()?.position).toBe(added.position);
+  expect(readModel.queries.machineUserById('one')).toBeDefined();
+  expect(seenElsewhere()).toBeUndefined();
+  readModel.save();
+  expect(seenElsewhere()).toBe('one');
+});
+
+test('other processes see soon what is projected, and a close saves the rest', async () => {
+  const store = emptyStore();
+  const file = join(temporaryFolder(), 'read-model.db');
+  const { projector, close } = await project(store, file);
+  const savedPosition = () => {
+    const snapshot = ReadModel.snapshot(file);
+    const position = snapshot?.checkpoint()?.position;
+    snapshot?.close();
+    return position;
+  };
+  const { machineUsers } = node(store);
+  for (let index = 0; index < 20; index++) {
+    await machineUsers.add({ ...robot, userName: `robot-${index}` }, context);
+  }
+  const head = await headOf(store);
+  await projector.waitFor(head);
+  await vi.waitFor(() => expect(savedPosition()).toBe(head), 5000);
+  for (let index = 20; index < 25; index++) {
+    await machineUsers.add({ ...robot, userName: `robot-${index}` }, context);
+  }
+  await projector.waitFor(await headOf(store));
+  await close();
+  expect(savedPosition()).toBe(await headOf(store));
+});
+
+test('a projector that cannot save stops, and is not ready any more', async () => {
+  const store = emptyStore();
+  const { readModel, projector } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  vi.spyOn(readModel, 'save').mockImplementation(() => {
+    throw new Error('database or disk is full');
+  });
+  await node(store).machineUsers.add(robot, context);
+  await expect(projector.finished()).rejects.toThrow('database or disk is full');
+  expect(projector.isReady).toBe(false);
+});
+
 test.each([
   ['damaged', (file: string) => writeFileSync(file, 'not a database'.repeat(1000))],
   [
