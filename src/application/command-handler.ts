@@ -67,7 +67,10 @@ export class CommandHandler {
    * Other processes are kept apart by the expected revision alone.
    */
   readonly #turns = new AsyncLock({ maxPending: Number.POSITIVE_INFINITY });
-  /** What streams used lately came to. Never trusted to be the newest: every load reads on from there. */
+  /**
+   * What streams used lately came to. Another process may have written since: a load reads on from there, and a command that is
+   * decided on it is stored only if that is still the end of the stream.
+   */
   readonly #recent = new LRUCache<string, Loaded<unknown>>({ max: recentStreams });
 
   constructor({ eventStore, clock, waitForReadModel }: CommandHandlerOptions) {
@@ -132,8 +135,7 @@ export class CommandHandler {
   ): Promise<CommandOutcome<State>> {
     const stream = streamOf(aggregate, id);
     const eventIds = new EventIds();
-    const attempt = async () => {
-      const loaded = await this.load(aggregate, id);
+    const decide = (loaded: Loaded<State>): Decision<Event, State> => {
       context.signal?.throwIfAborted();
       if (expectedRevision !== undefined && loaded.revision !== expectedRevision) {
         throw new WrongExpectedRevisionError(stream, expectedRevision, loaded.revision);
@@ -141,20 +143,56 @@ export class CommandHandler {
       const occurredAt = this.#clock().toISOString();
       const decided = aggregate.decider.decide(command, loaded.state, occurredAt);
       const happened = decided.map((event) => ({ ...event, occurredAt }));
+      return { loaded, happened, occurredAt };
+    };
+    const store = async ({ loaded, happened, occurredAt }: Decision<Event, State>) => {
       const state = fold(aggregate.decider, happened, loaded.state);
-      const streamVersion = nextRevision(loaded.revision) + BigInt(decided.length);
+      const streamVersion = nextRevision(loaded.revision) + BigInt(happened.length);
       const outcome = { state, streamVersion, occurredAt };
-      if (decided.length === 0) return { outcome, position: undefined };
+      if (happened.length === 0) return { outcome, position: undefined };
       const { events, lastHash } = chained(stream, happened, loaded, eventIds, context);
       const { position, revision } = await this.#eventStore.append(stream, events, loaded.revision);
       this.#recent.set(stream, { state, revision, hash: lastHash });
       return { outcome, position };
     };
-    const { outcome, position } = await this.#turns.acquire(stream, () =>
-      expectedRevision === undefined ? retryOnConflict(attempt) : attempt(),
-    );
+    const attempt = async () => store(decide(await this.load(aggregate, id)));
+    const run = async () => {
+      const remembered = this.#recent.get(stream) as Loaded<State> | undefined;
+      const decision = remembered && decidedEvents(() => decide(remembered));
+      if (decision !== undefined) {
+        try {
+          return await store(decision);
+        } catch (error) {
+          if (!(error instanceof WrongExpectedRevisionError)) throw error;
+        }
+      }
+      return expectedRevision === undefined ? retryOnConflict(attempt) : attempt();
+    };
+    const { outcome, position } = await this.#turns.acquire(stream, run);
     if (position !== undefined) await this.#waitForReadModel(position);
     return outcome;
+  }
+}
+
+/** What a command causes, as it was decided on a state. */
+interface Decision<Event extends DomainEvent, State> {
+  readonly loaded: Loaded<State>;
+  readonly happened: readonly Occurred<Event>[];
+  readonly occurredAt: string;
+}
+
+/**
+ * The decision, if it has events: the store takes them only at the revision that it was made at. That a command is refused, or
+ * changes nothing, may be so no more, and has to be decided on what the store holds.
+ */
+function decidedEvents<Decided extends Decision<DomainEvent, unknown>>(
+  decide: () => Decided,
+): Decided | undefined {
+  try {
+    const decision = decide();
+    return decision.happened.length > 0 ? decision : undefined;
+  } catch {
+    return undefined;
   }
 }
 

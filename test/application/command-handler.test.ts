@@ -1,6 +1,9 @@
-import { expect, test, vi } from 'vitest';
+import fc from 'fast-check';
+import { describe, expect, test, vi } from 'vitest';
+import type { ChangeDetails, MachineUsers } from '../../src/application/machine-users.ts';
 import { bcryptHasher } from '../../src/application/secret-hasher.ts';
 import { machineUser } from '../../src/domain/aggregates.ts';
+import type { KeyturnError } from '../../src/domain/errors.ts';
 import { secretIdOf } from '../../src/domain/machine-secret.ts';
 import { exists } from '../../src/domain/machine-user/state.ts';
 import { WrongExpectedRevisionError } from '../../src/eventstore/errors.ts';
@@ -117,4 +120,88 @@ test('many commands on one user, from two processes, all succeed one after the o
   );
   const sequences = sets.map((set) => Number(set?.details.sequence)).sort((a, b) => a - b);
   expect(sequences).toEqual(Array.from({ length: 40 }, (_, index) => index + 2));
+});
+
+describe('a node that remembers how it left a user', () => {
+  const user = { userId: 'one', organizationId };
+  const twoNodes = async () => {
+    const store = emptyStore();
+    const [a, b] = [node(store), node(store)];
+    await a.machineUsers.add({ ...robot, userId: 'one' }, context);
+    return { store, a: a.machineUsers, b: b.machineUsers };
+  };
+
+  test('reads nothing of it for its next command', async () => {
+    const { store, a } = await twoNodes();
+    await a.deactivate(user, context);
+    const read = vi.spyOn(store, 'readStream');
+    expect((await a.reactivate(user, context)).sequence).toBe(3n);
+    expect(read).not.toHaveBeenCalled();
+  });
+
+  test('refuses nothing by what another node has changed since', async () => {
+    const { a, b } = await twoNodes();
+    await a.deactivate(user, context);
+    await b.reactivate(user, context);
+    expect((await a.deactivate(user, context)).sequence).toBe(4n);
+    await b.reactivate(user, context);
+    await expect(a.reactivate(user, context)).rejects.toMatchObject({ code: 'USER_NOT_INACTIVE' });
+  });
+
+  test('takes nothing for unchanged that another node has changed since', async () => {
+    const { a, b } = await twoNodes();
+    await b.update(user, { name: 'Other' }, context);
+    expect((await a.update(user, { name: robot.name }, context)).sequence).toBe(3n);
+  });
+
+  test('allows nothing that another node has ruled out since', async () => {
+    const { a, b } = await twoNodes();
+    await a.setSecret(user, context);
+    await b.remove(user, context);
+    await expect(a.setSecret(user, context)).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+  });
+
+  test('holds a caller to the sequence that the user is at, not to the one it remembers', async () => {
+    const { a, b } = await twoNodes();
+    await b.deactivate(user, context);
+    const stale = a.setSecret(user, context, { expectedSequence: 1n });
+    await expect(stale).rejects.toMatchObject({ code: 'SEQUENCE_MISMATCH' });
+    await b.reactivate(user, context);
+    const { details } = await a.setSecret(user, context, { expectedSequence: 3n });
+    expect(details.sequence).toBe(4n);
+  });
+
+  test('answers any commands, on whichever of two nodes, as one that remembers nothing', async () => {
+    const commands = {
+      deactivate: (users: MachineUsers) => users.deactivate(user, context),
+      reactivate: (users: MachineUsers) => users.reactivate(user, context),
+      lock: (users: MachineUsers) => users.lock(user, context),
+      unlock: (users: MachineUsers) => users.unlock(user, context),
+      rename: (users: MachineUsers) => users.update(user, { name: 'Other' }, context),
+      renameBack: (users: MachineUsers) => users.update(user, { name: robot.name }, context),
+      removeSecret: (users: MachineUsers) => users.removeSecret(user, context),
+    };
+    const steps = fc.array(
+      fc.record({ nodeIndex: fc.nat(1), name: fc.constantFrom(...Object.keys(commands)) }),
+      { maxLength: 20 },
+    );
+    const outcomeOf = (change: Promise<ChangeDetails>) =>
+      change.then(
+        ({ sequence }) => sequence,
+        (error: KeyturnError) => error.code,
+      );
+    await fc.assert(
+      fc.asyncProperty(steps, async (taken) => {
+        const { a, b } = await twoNodes();
+        const forgetful = emptyStore();
+        await node(forgetful).machineUsers.add({ ...robot, userId: 'one' }, context);
+        for (const { nodeIndex, name } of taken) {
+          const command = commands[name as keyof typeof commands];
+          const expected = await outcomeOf(command(node(forgetful).machineUsers));
+          expect(await outcomeOf(command([a, b][nodeIndex] as MachineUsers))).toBe(expected);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
 });
