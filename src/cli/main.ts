@@ -9,6 +9,7 @@ import { addKeysCommands } from './keys.ts';
 import { addMoveCommands } from './move-commands.ts';
 import { addRotationCommands } from './rotation-commands.ts';
 import { serveOptions } from './settings.ts';
+import { sizeThreadPool } from './thread-pool.ts';
 
 if (existsSync('.env')) loadEnvFile('.env');
 
@@ -50,7 +51,11 @@ program
     'after',
     '\nA .env file in the working directory is read; the environment and flags go before it.',
   )
-  .action(async (settings) => (await import('./serve.ts')).serve(settings));
+  .action(async (settings) => {
+    sizeThreadPool();
+    const { serve } = await import('./serve.ts');
+    await serve(settings);
+  });
 
 program
   .command('demo')
