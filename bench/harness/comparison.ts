@@ -36,7 +36,7 @@ export interface Comparison {
   /** The most of a core that the process of the load took; absent where none made it. */
   readonly loadShare?: number;
   /** Medians. */
-  readonly latency?: { readonly keyturn: Latency; readonly reference: Latency };
+  readonly latency?: { readonly keyturn: Latency; readonly reference?: Latency };
 }
 
 export interface Rounds {
@@ -74,8 +74,11 @@ export function comparisonOf(keyturn: readonly Run[], reference: readonly Run[])
       ratioByCpuTime: ratios(({ cpuTimeEach = Number.NaN }) => 1 / cpuTimeEach),
     }),
     ...(shares.length > 0 && { loadShare: Math.max(...shares) }),
-    ...(all.every(({ latency }) => latency !== undefined) && {
-      latency: { keyturn: medianLatency(keyturn), reference: medianLatency(reference) },
+    ...(hasLatency(keyturn) && {
+      latency: {
+        keyturn: medianLatency(keyturn),
+        ...(hasLatency(reference) && { reference: medianLatency(reference) }),
+      },
     }),
   };
 }
@@ -90,7 +93,11 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
-export function medianLatency(runs: readonly Run[]): Latency {
+function hasLatency(runs: readonly Run[]): boolean {
+  return runs.every(({ latency }) => latency !== undefined);
+}
+
+function medianLatency(runs: readonly Run[]): Latency {
   const median = (name: keyof Latency) =>
     spreadOf(runs.map(({ latency }) => latency?.[name] ?? Number.NaN)).median;
   return { p50: median('p50'), p90: median('p90'), p99: median('p99'), p99_9: median('p99_9') };

@@ -57,54 +57,55 @@ function budgets(rows: readonly Row[]): string {
   const shown = rows.toReversed();
   const shares = shown.map(shareOfBudget);
   const height = 80 + shown.length * 22;
-  return svg(height, {
-    title: title(
-      'Measured, as a share of the budget (1: just met; further right is better; whiskers: least to most)',
-    ),
-    grid: { left: 396, right: 40, top: 44, bottom: 28 },
-    xAxis: { type: 'log', min: 0.1, max: 10, ...axis },
-    yAxis: {
-      type: 'category',
-      data: shown.map(({ what }) => shortened(what)),
-      ...axis,
-      axisLabel: label,
-      splitLine: { show: false },
-    },
-    series: [
-      {
-        type: 'custom',
-        data: shares.map(({ least, most }, index) => [least, most, index]),
-        renderItem: (_: unknown, api: { value(i: number): number; coord(at: number[]): number[] }) => {
-          const [from = [], to = []] = [0, 1].map((which) =>
-            api.coord([within(api.value(which)), api.value(2)]),
-          );
-          const style = { stroke: 'var(--muted)', lineWidth: 1.5 };
-          return { type: 'line', shape: { x1: from[0], y1: from[1], x2: to[0], y2: to[1] }, style };
-        },
-        silent: true,
+  return svg(
+    height,
+    'Measured, as a share of the budget (1: just met; further right is better; whiskers: least to most)',
+    {
+      grid: { left: 420, right: 40, top: 44, bottom: 28 },
+      xAxis: { type: 'log', min: 0.1, max: 10, ...axis },
+      yAxis: {
+        type: 'category',
+        data: shown.map(({ what }) => shortened(what)),
+        ...axis,
+        axisLabel: label,
+        splitLine: { show: false },
       },
-      {
-        type: 'custom',
-        data: shares.map(({ median }, index) => [median, index]),
-        renderItem: (
-          { dataIndex }: { dataIndex: number },
-          api: { value(i: number): number; coord(at: number[]): number[] },
-        ) => {
-          const [cx, cy] = api.coord([within(api.value(0)), api.value(1)]);
-          const fill = shown[dataIndex]?.budget.isMet ? 'var(--met)' : 'var(--missed)';
-          return { type: 'circle', shape: { cx, cy, r: 5 }, style: { fill } };
-        },
-        silent: true,
-        markLine: {
-          symbol: 'none',
+      series: [
+        {
+          type: 'custom',
+          data: shares.map(({ least, most }, index) => [least, most, index]),
+          renderItem: (_: unknown, api: { value(i: number): number; coord(at: number[]): number[] }) => {
+            const [from = [], to = []] = [0, 1].map((which) =>
+              api.coord([within(api.value(which)), api.value(2)]),
+            );
+            const style = { stroke: 'var(--muted)', lineWidth: 1.5 };
+            return { type: 'line', shape: { x1: from[0], y1: from[1], x2: to[0], y2: to[1] }, style };
+          },
           silent: true,
-          label: { show: false },
-          lineStyle: { color: 'var(--ink)', type: 'solid', width: 1 },
-          data: [{ xAxis: 1 }],
         },
-      },
-    ],
-  });
+        {
+          type: 'custom',
+          data: shares.map(({ median }, index) => [median, index]),
+          renderItem: (
+            { dataIndex }: { dataIndex: number },
+            api: { value(i: number): number; coord(at: number[]): number[] },
+          ) => {
+            const [cx, cy] = api.coord([within(api.value(0)), api.value(1)]);
+            const fill = shown[dataIndex]?.budget.isMet ? 'var(--met)' : 'var(--missed)';
+            return { type: 'circle', shape: { cx, cy, r: 5 }, style: { fill } };
+          },
+          silent: true,
+          markLine: {
+            symbol: 'none',
+            silent: true,
+            label: { show: false },
+            lineStyle: { color: 'var(--ink)', type: 'solid', width: 1 },
+            data: [{ xAxis: 1 }],
+          },
+        },
+      ],
+    },
+  );
 }
 
 function shareOfBudget({ keyturn, ratio, budget }: Row): { least: number; median: number; most: number } {
@@ -132,8 +133,7 @@ function latencies(rows: readonly Row[]): string {
     /^good clients/,
   ];
   const shown = wanted.flatMap((form) => rows.find(({ what, latency }) => form.test(what) && latency) ?? []);
-  return svg(380, {
-    title: title('Latency in ms, with as many requests under way as the row says (most: 64)'),
+  return svg(380, 'Latency in ms, with as many requests under way as the row says (most: 64)', {
     legend,
     grid: { left: 60, right: 40, top: 100, bottom: 32 },
     xAxis: {
@@ -158,12 +158,11 @@ function growth(rows: readonly Row[]): string {
     const points = lines.get(grown.line) ?? [[grown.smallest, 1]];
     lines.set(grown.line, [...points, [grown.size, ratio.median]]);
   }
-  return svg(380, {
-    title: title('Rate, as a share of that at the smallest size (budget: 0.85)'),
+  return svg(380, 'Rate, as a share of that at the smallest size (budget: 0.85)', {
     legend,
     grid: { left: 60, right: 60, top: 100, bottom: 32 },
     xAxis: { type: 'log', ...axis, axisLabel: { ...muted, formatter: (value: number) => count(value) } },
-    yAxis: { type: 'value', min: 0, max: 1.4, ...axis },
+    yAxis: { type: 'value', min: 0, max: 1.4, interval: 0.2, ...axis },
     series: [...lines].map(([name, data], index) => ({
       ...line(name, index),
       data,
@@ -197,13 +196,16 @@ function title(text: string) {
 }
 
 function shortened(text: string): string {
-  return text.length <= 62 ? text : `${text.slice(0, 60)}…`;
+  return text.length <= 60 ? text : `${text.slice(0, 58)}…`;
 }
 
-function svg(height: number, option: EChartsCoreOption): string {
+function svg(height: number, heading: string, option: EChartsCoreOption): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
-  chart.setOption({ animation: false, backgroundColor: 'var(--page)', ...option });
+  chart.setOption({ animation: false, backgroundColor: 'var(--page)', title: title(heading), ...option });
   const text = chart.renderToSVGString();
   chart.dispose();
-  return `${text.replace(/^<svg[^>]*>/, (start) => `${start}\n${style}`)}\n`;
+  const withoutHover = text
+    .replace(/<style ><!\[CDATA\[.*?<\/style>\n?/s, '')
+    .replaceAll(/ class="zr[^"]*"/g, '');
+  return `${withoutHover.replace(/^<svg[^>]*>/, (start) => `${start}\n<title>${heading}</title>\n${style}`)}\n`;
 }

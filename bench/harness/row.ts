@@ -1,11 +1,4 @@
-import {
-  type Comparison,
-  comparisonOf,
-  type Latency,
-  type Run,
-  type Spread,
-  spreadOf,
-} from './comparison.ts';
+import { type Comparison, comparisonOf, type Run, type Spread, spreadOf } from './comparison.ts';
 
 /** What is aimed at. */
 export type Budget = (
@@ -23,7 +16,7 @@ export interface Row {
   readonly ratioByCpuTime?: Spread;
   readonly budget: Budget;
   readonly loadShare?: number;
-  readonly latency?: { readonly keyturn: Latency; readonly reference: Latency };
+  readonly latency?: NonNullable<Comparison['latency']>;
   /** Where the row says how something changes with a size. */
   readonly growth?: { readonly line: string; readonly size: number; readonly smallest: number };
 }
