@@ -12,6 +12,7 @@ import {
   type CommandOutcome,
   retryOnConflict,
 } from './command-handler.ts';
+import { Owners } from './owners.ts';
 import { newObjectId, newSecretId, newSecretRandom } from './random-ids.ts';
 import type { SecretHasher } from './secret-hasher.ts';
 import { SecretPolicies } from './secret-policies.ts';
@@ -62,12 +63,14 @@ export class MachineUsers {
   readonly #hasher: SecretHasher;
   readonly #userNames: UserNames;
   readonly #policies: SecretPolicies;
+  readonly #owners: Owners;
 
   constructor(commands: CommandHandler, hasher: SecretHasher) {
     this.#commands = commands;
     this.#hasher = hasher;
     this.#userNames = new UserNames(commands);
     this.#policies = new SecretPolicies(commands);
+    this.#owners = new Owners(commands);
   }
 
   /** @throws KeyturnError `USER_NAME_TAKEN`, `USER_ALREADY_EXISTS`, or the rule that the user's fields break */
@@ -193,9 +196,9 @@ export class MachineUsers {
     return this.#changeState('EndTokens', user, context);
   }
 
-  /** @throws KeyturnError `USER_NOT_FOUND`, `USER_ALREADY_INACTIVE` */
+  /** @throws KeyturnError `USER_NOT_FOUND`, `LAST_OWNER`, `USER_ALREADY_INACTIVE` */
   deactivate(user: MachineUserReference, context: CommandContext): Promise<ChangeDetails> {
-    return this.#changeState('Deactivate', user, context);
+    return this.#shutOut('Deactivate', user, context);
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `USER_NOT_INACTIVE` */
@@ -203,9 +206,9 @@ export class MachineUsers {
     return this.#changeState('Reactivate', user, context);
   }
 
-  /** @throws KeyturnError `USER_NOT_FOUND`, `USER_NOT_ACTIVE` */
+  /** @throws KeyturnError `USER_NOT_FOUND`, `LAST_OWNER`, `USER_NOT_ACTIVE` */
   lock(user: MachineUserReference, context: CommandContext): Promise<ChangeDetails> {
-    return this.#changeState('Lock', user, context);
+    return this.#shutOut('Lock', user, context);
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `USER_NOT_LOCKED` */
@@ -233,6 +236,16 @@ export class MachineUsers {
     const user = requireExisting((await this.#commands.load(machineUser, userId)).state);
     if (user.organizationId !== organizationId) throw new KeyturnError('USER_NOT_FOUND');
     return user;
+  }
+
+  async #shutOut(
+    type: 'Deactivate' | 'Lock',
+    user: MachineUserReference,
+    context: CommandContext,
+  ): Promise<ChangeDetails> {
+    await this.requireUser(user);
+    await this.#owners.requireOtherThan(user.userId);
+    return this.#changeState(type, user, context);
   }
 
   async #changeState(

@@ -1,9 +1,11 @@
 import { instance, instanceId, machineUser, organization } from '../domain/aggregates.ts';
 import { KeyturnError } from '../domain/errors.ts';
+import { ownerRole } from '../domain/instance/decider.ts';
 import { exists } from '../domain/machine-user/state.ts';
 import type { MembershipScope } from '../domain/members.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 import type { ChangeDetails, MachineUserReference, MachineUsers } from './machine-users.ts';
+import { Owners } from './owners.ts';
 
 type MemberCommand =
   | {
@@ -16,9 +18,11 @@ type MemberCommand =
 /** The use cases of members: who has which roles where. */
 export class Members {
   readonly #commands: CommandHandler;
+  readonly #owners: Owners;
 
   constructor(commands: CommandHandler) {
     this.#commands = commands;
+    this.#owners = new Owners(commands);
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `MEMBER_ROLES_INVALID`, `MEMBER_ALREADY_EXISTS` */
@@ -33,17 +37,26 @@ export class Members {
   }
 
   /** @throws KeyturnError `MEMBER_ROLES_INVALID`, `MEMBER_NOT_FOUND`, `MEMBER_NOT_CHANGED`, `LAST_OWNER` */
-  change(
+  async change(
     scope: MembershipScope,
     member: { readonly userId: string; readonly roles: readonly string[] },
     context: CommandContext,
   ): Promise<ChangeDetails> {
+    if (scope === 'instance' && !member.roles.includes(ownerRole)) {
+      await this.#owners.requireOtherThan(member.userId);
+    }
     return this.#execute(scope, { type: 'ChangeMember', ...member }, context);
   }
 
   /** @throws KeyturnError `MEMBER_NOT_FOUND`, `LAST_OWNER` */
-  remove(scope: MembershipScope, userId: string, context: CommandContext): Promise<ChangeDetails> {
+  async remove(scope: MembershipScope, userId: string, context: CommandContext): Promise<ChangeDetails> {
+    if (scope === 'instance') await this.#owners.requireOtherThan(userId);
     return this.#execute(scope, { type: 'RemoveMember', userId }, context);
+  }
+
+  /** Before a user loses all that it may do. Throws KeyturnError `LAST_OWNER`. */
+  requireOwnerOtherThan(userId: string): Promise<void> {
+    return this.#owners.requireOtherThan(userId);
   }
 
   async #execute(
@@ -88,6 +101,7 @@ export async function removeMachineUser(
   context: CommandContext,
 ): Promise<ChangeDetails> {
   await machineUsers.requireUser(user);
+  await members.requireOwnerOtherThan(user.userId);
   for (const { scope } of directory.membershipsOf(user.userId)) {
     await members.remove(scope, user.userId, context).catch(ignoreMemberNotFound);
   }

@@ -3,6 +3,7 @@ import { KeyturnError } from '../domain/errors.ts';
 import type { OrganizationState } from '../domain/organization/decider.ts';
 import type { CommandContext, CommandHandler, CommandOutcome } from './command-handler.ts';
 import type { ChangeDetails } from './machine-users.ts';
+import { Owners } from './owners.ts';
 import { newObjectId } from './random-ids.ts';
 
 export interface OrganizationDirectory {
@@ -13,10 +14,12 @@ export interface OrganizationDirectory {
 export class Organizations {
   readonly #commands: CommandHandler;
   readonly #directory: OrganizationDirectory;
+  readonly #owners: Owners;
 
   constructor(commands: CommandHandler, directory: OrganizationDirectory) {
     this.#commands = commands;
     this.#directory = directory;
+    this.#owners = new Owners(commands);
   }
 
   /**
@@ -40,13 +43,14 @@ export class Organizations {
    * Its users can then neither sign in nor call the management API.
    *
    * @throws KeyturnError `ORGANIZATION_IS_DEFAULT` for the one of the set-up, so that nobody locks all out;
-   *   `ORGANIZATION_NOT_FOUND`, `ORGANIZATION_ALREADY_INACTIVE`
+   *   `LAST_OWNER`, `ORGANIZATION_NOT_FOUND`, `ORGANIZATION_ALREADY_INACTIVE`
    */
   async deactivate(organizationId: string, context: CommandContext): Promise<ChangeDetails> {
     const { state } = await this.#commands.load(instance, instanceId);
     if (state.status !== 'absent' && state.organizationId === organizationId) {
       throw new KeyturnError('ORGANIZATION_IS_DEFAULT');
     }
+    await this.#owners.requireOutside(organizationId);
     return this.#change('Deactivate', organizationId, context);
   }
 

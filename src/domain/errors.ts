@@ -288,7 +288,7 @@ export const errorTable = {
   LAST_OWNER: {
     grpc: 'FAILED_PRECONDITION',
     id: 'KEYTURN-LastOwner',
-    text: 'The last IAM_OWNER of the instance must stay',
+    text: 'The last active IAM_OWNER of the instance must stay',
   },
   MEMBER_NOT_CHANGED: {
     grpc: 'FAILED_PRECONDITION',

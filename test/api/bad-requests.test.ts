@@ -102,6 +102,8 @@ describe('a token', () => {
   it('is refused as soon as its user is inactive', async () => {
     const { ask, authorization, running } = await service();
     const { userId, organizationId } = running.admin;
+    const other = await addRobot(managementClient(running.url, authorization.slice('Bearer '.length)));
+    await running.addInstanceMember(other.userId, 'IAM_OWNER');
     expect((await ask(user, { headers: { authorization } })).status).toBe(404);
     await running.service.machineUsers.deactivate({ userId, organizationId }, context);
     const { status, body } = await ask(user, { headers: { authorization } });

@@ -76,7 +76,7 @@ export type InstanceCommand =
     } & SigningKey)
   | { readonly type: 'ReencryptSigningKey'; readonly keyId: string; readonly encryptedPrivateKey: string };
 
-const ownerRole = 'IAM_OWNER';
+export const ownerRole = 'IAM_OWNER';
 
 export const instanceDecider: Decider<InstanceCommand, InstanceEvent, InstanceState> = {
   initialState: { status: 'absent' },
@@ -170,8 +170,17 @@ function addSigningKey(
   ];
 }
 
+/** The ids of the users with all rights in the instance. Whether they can act now is not known here. */
+export function ownersOf(state: InstanceState): string[] {
+  return state.status === 'absent' ? [] : ownersAmong(state.members);
+}
+
+function ownersAmong(members: Members): string[] {
+  return [...members].filter(([, roles]) => roles.includes(ownerRole)).map(([owner]) => owner);
+}
+
 /** Nobody could give the role back. Throws {@link KeyturnError} `LAST_OWNER`. */
 function requireAnotherOwner(members: Members, userId: string): void {
-  const owners = [...members].filter(([, roles]) => roles.includes(ownerRole)).map(([owner]) => owner);
+  const owners = ownersAmong(members);
   if (owners.length === 1 && owners[0] === userId) throw new KeyturnError('LAST_OWNER');
 }

@@ -1,0 +1,51 @@
+import { instance, instanceId, machineUser, organization } from '../domain/aggregates.ts';
+import { KeyturnError } from '../domain/errors.ts';
+import { ownersOf } from '../domain/instance/decider.ts';
+import { exists } from '../domain/machine-user/state.ts';
+import type { CommandHandler } from './command-handler.ts';
+
+interface Owner {
+  readonly userId: string;
+  readonly organizationId: string;
+}
+
+/**
+ * Keeps an instance from losing the last of its owners who can act, for nobody could let one in again. The streams of all of them are
+ * read, since no one stream knows; two changes at the same moment can still take the last two.
+ */
+export class Owners {
+  readonly #commands: CommandHandler;
+
+  constructor(commands: CommandHandler) {
+    this.#commands = commands;
+  }
+
+  /** @throws KeyturnError `LAST_OWNER` when no other owner than this user can act */
+  requireOtherThan(userId: string): Promise<void> {
+    return this.#requireOneOf((owner) => owner.userId !== userId);
+  }
+
+  /** @throws KeyturnError `LAST_OWNER` when no owner who can act is of another organization */
+  requireOutside(organizationId: string): Promise<void> {
+    return this.#requireOneOf((owner) => owner.organizationId !== organizationId);
+  }
+
+  async #requireOneOf(stays: (owner: Owner) => boolean): Promise<void> {
+    const acting = await this.#actingOwners();
+    if (acting.length > 0 && !acting.some(stays)) throw new KeyturnError('LAST_OWNER');
+  }
+
+  async #actingOwners(): Promise<Owner[]> {
+    const { state } = await this.#commands.load(instance, instanceId);
+    const owners = await Promise.all(ownersOf(state).map((userId) => this.#actingUser(userId)));
+    return owners.filter((owner) => owner !== undefined);
+  }
+
+  async #actingUser(userId: string): Promise<Owner | undefined> {
+    const { state: user } = await this.#commands.load(machineUser, userId);
+    if (!exists(user) || user.status !== 'active') return undefined;
+    const { organizationId } = user;
+    const { state: owner } = await this.#commands.load(organization, organizationId);
+    return owner.status === 'active' ? { userId, organizationId } : undefined;
+  }
+}
