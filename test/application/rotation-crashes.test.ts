@@ -6,8 +6,8 @@ import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
 import { KeyturnError } from '../../src/domain/errors.ts';
 import { isLive, type SecretTimes } from '../../src/domain/machine-user/secrets.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
-import { TestClock } from '../support/application.ts';
-import { type KeyturnNode, startNode } from '../support/keyturn-node.ts';
+import { context, organizationId, TestClock } from '../support/application.ts';
+import { announcedDays, type KeyturnNode, startNode } from '../support/keyturn-node.ts';
 import { type Death, MortalEventStore } from '../support/mortal-event-store.ts';
 import {
   type AnsweredSecret,
@@ -118,6 +118,12 @@ class Service {
     const log = SecretsInLog.read(await Array.fromAsync(this.#running.store.readAll()));
     const unstated = users.map((userId) => unstatedEnds(log.user(userId), this.clock.now.toISOString()));
     expect(unstated).toEqual(users.map(() => []));
+    // Nor is it stated again, by a node that has not heard that it was.
+    for (const userId of users) {
+      const user = { userId, organizationId };
+      const { sequence } = await this.node.machineSecrets.recordTimes(user, announcedDays, context);
+      expect(sequence).toBe(log.user(userId).sequence);
+    }
   }
 
   /** A replay gives for each moment that was kept the answer that was given then. */
@@ -175,9 +181,9 @@ function idsOf(secrets: readonly { readonly secretId: string }[]): string[] {
 /** Whether the process has come through it. */
 async function keepTime(service: Service): Promise<boolean> {
   await service.attempt(() => service.node.timekeeper.keepUp());
-  const isKept = await service.survived();
-  if (isKept) await service.checkTimes();
-  return isKept;
+  if (!(await service.survived())) return false;
+  await service.checkTimes();
+  return true;
 }
 
 class Step implements fc.AsyncCommand<object, Service> {

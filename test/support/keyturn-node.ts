@@ -58,12 +58,6 @@ export async function startNode({ eventStore, readModelFile, clock, ...options }
     isStillValid: credentialCheck(options.credentialCheck ?? 'read-model', commands),
     onRehashFailure: onFailure,
   });
-  const recorder = new SecretUseRecorder({
-    commands,
-    userIdByLoginName: directory.userIdByLoginName,
-    onFailure,
-  });
-
   return {
     commands,
     directory,
@@ -78,13 +72,15 @@ export async function startNode({ eventStore, readModelFile, clock, ...options }
     accepts: async (loginName: string, secret: string) =>
       (await authenticator.authenticate(loginName, secret, request)) !== undefined,
 
-    /** The same with the record of its use, which is waited for. */
+    /** The same with the record of its use, which is waited for, by a recorder that remembers no use before. */
     async signIn(loginName: string, secret: string): Promise<boolean> {
       const client = await authenticator.authenticate(loginName, secret, request);
-      if (client !== undefined) recorder.used(client, request);
-      // Lets what is being written finish; the recorder goes on.
+      if (client === undefined) return false;
+      const { userIdByLoginName } = directory;
+      const recorder = new SecretUseRecorder({ commands, userIdByLoginName, onFailure });
+      recorder.used(client, request);
       await recorder.close();
-      return client !== undefined;
+      return true;
     },
 
     /** Resolves when the read model shows all that the log holds now, with the position of that. */
@@ -95,7 +91,6 @@ export async function startNode({ eventStore, readModelFile, clock, ...options }
     },
 
     async stop(): Promise<void> {
-      await recorder.close();
       await projector.stop();
       readModel.close();
     },

@@ -82,10 +82,13 @@ const otherRequests: typeof rotations = {
     ),
   'report a leak of': (client, choice) =>
     client.node.leaks.report({ secret: chosen(client, choice).secret, source: 'test' }, context),
-  'sign in with': (client, choice) => client.node.signIn(choice.userId, chosen(client, choice).secret),
   remove: ({ node }, { userId }) => node.machineUsers.removeSecret({ userId, organizationId }, context),
   deactivate: ({ node }, { userId }) => node.machineUsers.deactivate({ userId, organizationId }, context),
   reactivate: ({ node }, { userId }) => node.machineUsers.reactivate({ userId, organizationId }, context),
+};
+
+const signIns: typeof rotations = {
+  'sign in with': (client, choice) => client.node.signIn(choice.userId, chosen(client, choice).secret),
 };
 
 function chosen({ answered }: Client, { userId, which }: Choice) {
@@ -115,7 +118,7 @@ const requestsOf = (requests: typeof rotations): fc.Arbitrary<AnyRequest> =>
 /** A new secret, or an end of one, or an end taken back. */
 export const anyRotation = requestsOf(rotations);
 /** The same, and all else that is done with secrets. */
-export const anySecretRequest = fc.oneof(anyRotation, requestsOf(otherRequests));
+export const anySecretRequest = fc.oneof(anyRotation, requestsOf(signIns), requestsOf(otherRequests));
 
 const anyScope = fc.constantFrom<SecretPolicyScope>(
   { level: 'instance' },
@@ -144,8 +147,9 @@ export const anyPolicyRequest: fc.Arbitrary<AnyRequest> = fc
 /** In seconds. */
 export const anyWait = fc.constantFrom(1, 59, 60, hour, day, 10 * day, 40 * day);
 
-/** Adds the organization and the users, before any request. */
-export async function addUsers({ commands, machineUsers }: KeyturnNode): Promise<void> {
+/** Adds the organization and the users, before any request. With a policy under which they have several secrets soon. */
+export async function addUsers({ commands, machineUsers, secretPolicies }: KeyturnNode): Promise<void> {
   await commands.execute(organization, organizationId, { type: 'AddOrganization', name: 'ACME' }, context);
   for (const userId of users) await machineUsers.add({ ...robot, userId, userName: userId }, context);
+  await secretPolicies.set({ level: 'instance' }, { overlap: hour, maxLiveSecrets: 4 }, context);
 }
