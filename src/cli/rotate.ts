@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +13,8 @@ import {
 export interface RotateSettings extends ServiceClientSettings {
   readonly user: string;
   readonly file?: string | undefined;
+  /** A line for the shell. */
+  readonly undo?: string | undefined;
   /** In seconds. */
   readonly wait: number;
 }
@@ -34,8 +36,8 @@ const pollInterval = 500;
 
 /**
  * Rotates the secret of a machine user without a moment in which a workload has none that works: adds one, hands it to `command`,
- * waits until it was used, and only then retires the others. Where that fails, or is interrupted, the new one ends, and all is
- * as before.
+ * waits until it was used, and only then retires the others. Where that fails, or is interrupted, the workload gets its old one
+ * back, and the new one ends.
  */
 export async function rotate(command: readonly string[], settings: RotateSettings): Promise<void> {
   await reportingServiceErrors(async () => {
@@ -60,16 +62,28 @@ class Rotation {
     this.#secrets = `/keyturn/v1/users/${encodeURIComponent(userId)}/secrets`;
   }
 
-  async run(command: readonly string[], { file, wait }: RotateSettings, signal: AbortSignal): Promise<void> {
+  async run(
+    command: readonly string[],
+    { file, undo, wait }: RotateSettings,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { result: old = [] } = await this.#client.call<{ result?: Secret[] }>('GET', this.#secrets);
     const added = await this.#client.call<AddedSecret>('POST', this.#secrets, {});
     tell(`added secret ${added.id}`);
-    const replaced = file === undefined ? undefined : await replaceFile(file, added.clientSecret);
+    let replaced: ReplacedFile | undefined;
     try {
+      if (file !== undefined) replaced = await replaceFile(file, added.clientSecret);
       await runCommand(command, added, file, signal);
       await this.#untilUsed(added.id, wait, signal);
     } catch (error) {
-      await replaced?.restore();
+      try {
+        await replaced?.restore();
+        if (undo !== undefined) await runUndo(undo, added);
+      } catch (undoError) {
+        // The workload may have no other one.
+        tell(`${(undoError as Error).message}: secret ${added.id} stays, beside those of before`);
+        throw error;
+      }
       await this.#cancel(added.id, old);
       throw error;
     }
@@ -80,13 +94,25 @@ class Rotation {
     tell('waiting until it is used');
     const deadline = performance.now() + wait * 1000;
     for (;;) {
-      const { secret } = await this.#client.call<{ secret: Secret }>('GET', `${this.#secrets}/${secretId}`);
-      if (secret.firstUseDate !== undefined) return;
+      const isUsed = await this.#isUsed(secretId);
+      if (isUsed === true) return;
       signal.throwIfAborted();
       if (performance.now() > deadline) {
-        throw new ServiceClientError(`the new secret was not used within ${wait} seconds`);
+        const reason = isUsed === false ? '' : `: ${isUsed.message}`;
+        throw new ServiceClientError(`the new secret was not used within ${wait} seconds${reason}`);
       }
       await sleep(pollInterval, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+
+  /** Or why that is not known now: a service that starts anew must not end a rotation. */
+  async #isUsed(secretId: string): Promise<boolean | ServiceClientError> {
+    try {
+      const { secret } = await this.#client.call<{ secret: Secret }>('GET', `${this.#secrets}/${secretId}`);
+      return secret.firstUseDate !== undefined;
+    } catch (error) {
+      if (error instanceof ServiceClientError) return error;
+      throw error;
     }
   }
 
@@ -106,13 +132,19 @@ class Rotation {
   }
 }
 
+interface ReplacedFile {
+  readonly restore: () => Promise<void>;
+}
+
 /** Readable by its owner only, and never half-written. */
-async function replaceFile(file: string, secret: string): Promise<{ readonly restore: () => Promise<void> }> {
+async function replaceFile(file: string, secret: string): Promise<ReplacedFile> {
   const before = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw new ServiceClientError(`${file} cannot be read: ${error.message}`);
   });
-  await writeFileAtomic(file, secret, { mode: 0o600 });
+  await writeFileAtomic(file, secret, { mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
+    throw new ServiceClientError(`${file} cannot be written: ${error.message}`);
+  });
   return {
     restore: () =>
       before === undefined ? rm(file, { force: true }) : writeFileAtomic(file, before, { mode: 0o600 }),
@@ -129,7 +161,7 @@ async function runCommand(
   const child = spawn(program, args, {
     // What the command prints is for people: standard output stays free for scripts.
     stdio: ['pipe', 'inherit', 'inherit'],
-    env: { ...process.env, ROTATED_CLIENT_ID: clientId, ROTATED_SECRET_ID: id },
+    env: environmentOf({ id, clientId }),
     signal,
     killSignal: 'SIGTERM',
   });
@@ -144,6 +176,21 @@ async function runCommand(
     if (error instanceof ServiceClientError) throw error;
     throw new ServiceClientError(`${program} cannot be run: ${(error as Error).message}`);
   }
+}
+
+/** Not ended by a signal: it is what an interrupted rotation is to end with. */
+async function runUndo(line: string, added: AddedSecret): Promise<void> {
+  const options = {
+    shell: true,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: environmentOf(added),
+  } satisfies SpawnOptions;
+  const [status, killedBy] = await once(spawn(line, options), 'close');
+  if (status !== 0) throw new ServiceClientError(`${line} ended with ${status ?? killedBy}`);
+}
+
+function environmentOf({ id, clientId }: Pick<AddedSecret, 'id' | 'clientId'>): NodeJS.ProcessEnv {
+  return { ...process.env, ROTATED_CLIENT_ID: clientId, ROTATED_SECRET_ID: id };
 }
 
 function tell(line: string): void {

@@ -11,6 +11,7 @@ export function addRotationCommands(program: Command): void {
   )
     .addOption(new Option('--user <id>', 'the machine user').makeOptionMandatory())
     .option('--file <path>', 'write the new secret there, instead of to the standard input of the command')
+    .option('--undo <line>', 'for the shell: gives the workload its old secret back, before the new one ends')
     .addOption(
       new Option('--wait <seconds>', 'how long the new secret may take to be used; then all is as before')
         .default(600)

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Deployment } from '../support/deployment.ts';
 import { eventually } from '../support/eventually.ts';
@@ -85,6 +86,53 @@ describe('keyturn rotate', () => {
     expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining(reason)]);
     expect(readFileSync(file, 'utf8')).toBe('old');
     expect([await signIn(), await liveSecrets()]).toEqual([200, [robot.clientSecret.slice(4, 20)]]);
+  });
+
+  it('gives the workload its old secret back before the new one ends', async () => {
+    const { robot, folder, args, signIn, liveSecrets, file } = await rotating();
+    const before = join(folder, 'before');
+    writeFileSync(before, robot.clientSecret);
+    const undo = `cp ${before} ${file} && echo $ROTATED_SECRET_ID > ${join(folder, 'undone')}`;
+    const { status, stderr } = await runKeyturn(
+      args('--wait', '1', '--undo', undo, '--', ...keep(file)),
+      folder,
+    );
+    expect([status, stderr]).toEqual([1, expect.stringContaining('not used within 1 seconds')]);
+    expect(readFileSync(file, 'utf8')).toBe(robot.clientSecret);
+    const undone = readFileSync(join(folder, 'undone'), 'utf8').trim();
+    expect(stderr).toContain(`retired secret ${undone}`);
+    expect([await signIn(), await liveSecrets()]).toEqual([200, [robot.clientSecret.slice(4, 20)]]);
+  });
+
+  it('goes on after the service has started anew', async () => {
+    const { running, folder, args, signIn, file } = await rotating();
+    const rotation = runKeyturn(args('--', ...keep(file)), folder);
+    await eventually(() => expect(existsSync(file)).toBe(true));
+    await running.service.close();
+    // It is asked in vain at least once.
+    await sleep(1000);
+    await runningService({ dataDir: running.dataDir, port: Number(new URL(running.url).port) });
+    expect(await signIn(readFileSync(file, 'utf8'))).toBe(200);
+    expect((await rotation).status).toBe(0);
+    expect(await signIn()).toBe(401);
+  });
+
+  it('lets both secrets live when the workload could not get its old one back', async () => {
+    const { robot, folder, args, signIn, liveSecrets, file } = await rotating();
+    const rotation = args('--wait', '1', '--undo', 'exit 7', '--', ...keep(file));
+    const { status, stderr } = await runKeyturn(rotation, folder);
+    expect([status, stderr]).toEqual([1, expect.stringContaining('exit 7 ended with 7')]);
+    expect(await liveSecrets()).toHaveLength(2);
+    expect([await signIn(), await signIn(readFileSync(file, 'utf8'))]).toEqual([200, 200]);
+    expect(stderr).not.toContain(robot.clientSecret);
+  });
+
+  it('leaves all as it was when the file cannot be written', async () => {
+    const { robot, folder, args, liveSecrets } = await rotating();
+    const nowhere = join(folder, 'no/such/folder/secret');
+    const { status, stderr } = await runKeyturn(args('--file', nowhere, '--', ...end(0)), folder);
+    expect([status, stderr]).toEqual([1, expect.stringContaining(`${nowhere} cannot be written`)]);
+    expect(await liveSecrets()).toEqual([robot.clientSecret.slice(4, 20)]);
   });
 
   it('leaves all as it was when it is interrupted', async () => {
