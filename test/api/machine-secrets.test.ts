@@ -3,7 +3,9 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { describe, expect, it } from 'vitest';
 import { MachineSecretService } from '#generated/keyturn/v1/machine_secret_pb.js';
 import { SecretPolicyService } from '#generated/keyturn/v1/secret_policy_pb.js';
+import { userHistory } from '../../src/audit/user-history.ts';
 import { TestClock } from '../support/application.ts';
+import { openEventSource } from '../support/event-stream.ts';
 import {
   type Answer,
   addRobot,
@@ -14,12 +16,13 @@ import {
   runningService,
 } from '../support/running-service.ts';
 
-const day = 24 * 3600 * 1000;
+const hour = 3600 * 1000;
+const day = 24 * hour;
 
 /** A service whose clock the test moves, with a machine user that has a secret. */
-async function rotating() {
+async function rotating(options: Parameters<typeof runningService>[0] = {}) {
   const clock = new TestClock();
-  const running = await runningService({ clock: clock.read });
+  const running = await runningService({ clock: clock.read, ...options });
   const token = await adminToken(running);
   const management = managementClient(running.url, token);
   const robot = await addRobot(management);
@@ -131,6 +134,57 @@ describe('a secret', () => {
       const refused = await call('POST', secrets, { overlap: '0s', allowedNetworks: [network] });
       expect([refused.status, refused.body.message]).toEqual([400, expect.stringContaining(network)]);
     }
+  });
+
+  it.each([
+    ['is bound to the address that a trusted proxy names', ['127.0.0.1'], 200],
+    ['is not freed by the header of somebody else', [], 401],
+  ])('%s', async (_, trustedProxies, expected) => {
+    const { running, robot, call, secrets } = await rotating({ trustedProxies });
+    const { body } = await call('POST', secrets, { allowedNetworks: ['192.0.2.0/24'] });
+    const signInFrom = async (address: string) => {
+      const response = await fetch(`${running.url}/oauth/v2/token`, {
+        method: 'POST',
+        headers: { 'x-forwarded-for': address },
+        body: new URLSearchParams({
+          grant_type: 'client_credentials',
+          client_id: robot.clientId,
+          client_secret: body.clientSecret,
+          scope: 'openid',
+        }),
+      });
+      return response.status;
+    };
+    expect([await signInFrom('192.0.2.7'), await signInFrom('198.51.100.7')]).toEqual([expected, 401]);
+  });
+
+  it('that is used after its replacement is told of once an hour: to subscribers, in lists, in history', async () => {
+    // Tokens outlive the hours of this test.
+    const { running, token, call, secrets, signIn, clock, robot } = await rotating({
+      accessTokenLifetime: 86_400,
+    });
+    const { body } = await call('POST', secrets, { overlap: '86400s' });
+    const type = 'MachineSecretUsedAfterReplacement';
+    const stream = openEventSource(`${running.url}/keyturn/v1/events?type=${type}`, () => token);
+    await stream.opened;
+    const old = idOf(robot.clientSecret);
+    const told = async (count: number) => {
+      await expect
+        .poll(() => stream.events.map(({ data }) => data))
+        .toEqual(Array(count).fill({ userId: robot.userId, secretId: old }));
+      const { secret } = (await call('GET', `${secrets}/${old}`)).body;
+      expect(secret.lastLateUseDate).toBe(clock.now.toISOString());
+    };
+    await signIn(body.clientSecret);
+    await signIn();
+    await told(1);
+    clock.advance(hour - 1);
+    expect(await signIn()).toBe(200);
+    clock.advance(1);
+    expect(await signIn()).toBe(200);
+    await told(2);
+    const history = await Array.fromAsync(userHistory(running.service.eventStore, robot.userId));
+    expect(history.filter((entry) => entry.type === type)).toHaveLength(2);
   });
 
   it('is of no use after as many uses as it may have, also at once', async () => {

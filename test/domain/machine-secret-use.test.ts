@@ -30,6 +30,27 @@ describe('the use of a secret', () => {
       .thenEvents({ type: 'MachineSecretUsed', data: { secretId: 'two' } }));
 });
 
+describe('the use of a replaced secret', () => {
+  const use = (now: string) => ({ type: 'RecordUse', secretId: 'one', isReplaced: true, now }) as const;
+  const usedLate: MachineSecretUseEvent = {
+    type: 'MachineSecretUsedAfterReplacement',
+    data: { secretId: 'one' },
+  };
+
+  it('is told, also of one whose use was recorded just before', () => {
+    given().when(use(givenTime)).thenEvents(used, usedLate);
+    given(used).when(use(givenTime)).thenEvents(usedLate);
+  });
+  it('is told once an hour', () =>
+    given(used, usedLate)
+      .when(use(later(60 * minute - 1)))
+      .thenEvents());
+  it('is told again after an hour', () =>
+    given(used, usedLate)
+      .when(use(later(60 * minute)))
+      .thenEvents(used, usedLate));
+});
+
 describe('failed checks', () => {
   const fail = (now: string) => ({ type: 'RecordFailures', count: 3, now }) as const;
 
