@@ -254,7 +254,7 @@ test('rotation keeps its promises over random commands, policies, clocks and cra
         await service.stop();
       }
     }),
-    { numRuns: 30, interruptAfterTimeLimit: 12_000 },
+    { numRuns: 25, interruptAfterTimeLimit: 20_000 },
   );
   expect(crashes).toBeGreaterThan(0);
 });

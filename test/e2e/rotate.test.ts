@@ -23,6 +23,12 @@ const keep = (file: string) => [
    fs.renameSync(process.argv[1] + '.new', process.argv[1])`,
   file,
 ];
+/** The same, and it ends when the roll-out has: when there is such a file. */
+const keepUntil = (file: string, rolledOut: string) => [
+  'sh',
+  '-c',
+  `cat > ${file}.new && mv ${file}.new ${file} && until [ -e ${rolledOut} ]; do sleep 0.1; done`,
+];
 const end = (status: number) => [process.execPath, '-e', `process.exit(${status})`];
 
 async function rotating() {
@@ -52,10 +58,12 @@ describe('keyturn rotate', () => {
     const { running, robot, folder, args, signIn, file } = await rotating();
     const deployment = new Deployment(running.url, robot.clientId, robot.clientSecret);
     onTestFinished(() => deployment.stop());
-    const rotation = runKeyturn(args('--', ...keep(file)), folder);
+    const rolledOut = join(folder, 'rolled-out');
+    const rotation = runKeyturn(args('--', ...keepUntil(file, rolledOut)), folder);
     await eventually(() => expect(existsSync(file)).toBe(true));
     const secret = readFileSync(file, 'utf8');
     await deployment.rollOut(secret);
+    writeFileSync(rolledOut, '');
     const { status, stdout, stderr } = await rotation;
     await deployment.someSignIns();
     await deployment.stop();

@@ -131,6 +131,7 @@ describe('the rotation by Kubernetes', () => {
     const secret = join(folder, 'secret');
     writeFileSync(secret, robot.clientSecret);
     program('kubectl', kubectl(secret));
+    program('sleep', '[ "$*" = 180 ]');
     const before = join(folder, 'before');
     for (const [name, script] of Object.entries<string>(ofKind('ConfigMap').data)) {
       writeFileSync(join(folder, name), script.replaceAll('/tmp/before', before));
