@@ -2,102 +2,83 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { replayInto } from '../src/audit/replay/replay.ts';
-import { userHistory } from '../src/audit/user-history.ts';
-import { verifyLog } from '../src/audit/verify-log.ts';
-import { openSqliteEventStore } from '../src/eventstore/sqlite/sqlite-event-store.ts';
 import { writeEventLog } from './event-log.ts';
+import { runScript } from './harness/processes.ts';
+import type { LogReading } from './references/log-reading.ts';
 
 /**
- * Reading the log: a bare scan, verification, replay into a read model, and the history of one user, over logs that grow
- * tenfold. Figures of one size are taken side by side. Prints how the cost grows: the exponent of the best fit of
- * `seconds = a × events^b`, where 1 is a straight line.
+ * Reading the log: a scan, verification, replay into a read model, and the history of a user with 1,000 events, over logs
+ * that grow tenfold, each in a process of its own. Prints how the cost grows: the exponent of the best fit of
+ * `seconds = a × events^b`, where 1 is a straight line, and the same of the CPU time.
  *
- *     node bench/audit.ts --events 10000,100000,1000000 --rounds 3
+ *     node bench/audit.ts --events 10000,100000,1000000,10000000 --rounds 3
  */
 const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '10000,100000,1000000' },
     rounds: { type: 'string', default: '3' },
-    /** A log that was written before, with 1000 events for each user: instead of writing one. */
+    /** How many events each user has. */
+    each: { type: 'string', default: '1000' },
+    /** A log that was written before, instead of writing one for the last size. */
     log: { type: 'string' },
-    /** Prints the events a second of the one size, for `run.ts`. */
-    json: { type: 'boolean', default: false },
   },
 });
-const eventsOfUser = 1000;
 const rounds = Number(values.rounds);
 const sizes = values.events.split(',').map(Number);
-type Measurement = 'scan' | 'verify' | 'replay';
-const seconds: Record<Measurement, number[]> = { scan: [], verify: [], replay: [] };
+const measured = ['scan', 'verify', 'replay', 'history'] as const;
+/** The best round of each size. */
+const readings: Record<(typeof measured)[number], LogReading[]> = {
+  scan: [],
+  verify: [],
+  replay: [],
+  history: [],
+};
 
-if (!values.json) print(`Node ${process.version}, ${availableParallelism()} cores, best of ${rounds} rounds`);
-for (const events of sizes) {
+print(
+  `Node ${process.version}, ${availableParallelism()} cores, best of ${rounds} rounds, ${values.each} events a user`,
+);
+for (const [index, events] of sizes.entries()) {
+  const isLast = index === sizes.length - 1;
+  if (isLast && values.log !== undefined) await measure(values.log, events);
+  else await measureNew(events);
+}
+if (sizes.length > 1) {
+  for (const what of ['scan', 'verify', 'replay'] as const) {
+    const [wall, cpu] = (['seconds', 'cpuSeconds'] as const).map((unit) =>
+      exponent(readings[what].map((reading) => reading[unit])),
+    );
+    print(`${what.padEnd(8)} grows as events^${wall}, its CPU time as events^${cpu}`);
+  }
+}
+
+async function measureNew(events: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
   try {
-    const file = values.log ?? join(folder, 'events.db');
-    if (values.log === undefined)
-      await writeEventLog(file, { events, users: Math.max(events / eventsOfUser, 10) });
-    await measure(file, folder, events);
+    const file = join(folder, 'events.db');
+    await writeEventLog(file, { events, users: Math.max(events / Number(values.each), 10) });
+    await measure(file, events);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-if (sizes.length > 1) {
-  for (const [name, taken] of Object.entries(seconds))
-    print(`${name.padEnd(8)} grows as events^${exponent(taken)}`);
-}
 
-async function measure(file: string, folder: string, events: number): Promise<void> {
-  const eventStore = openSqliteEventStore({ file, readOnly: true });
-  const best = {
-    scan: Number.POSITIVE_INFINITY,
-    verify: Number.POSITIVE_INFINITY,
-    replay: Number.POSITIVE_INFINITY,
-  };
-  const history: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    best.scan = Math.min(best.scan, await timed(() => scan(eventStore)));
-    best.verify = Math.min(
-      best.verify,
-      await timed(async () => {
-        const { fault } = await verifyLog({ eventStore, file });
-        if (fault !== undefined) throw new Error(fault.reason);
-      }),
-    );
-    const readModel = join(folder, `read-model-${round}.db`);
-    best.replay = Math.min(best.replay, await timed(() => replayInto(readModel, { eventStore, file })));
-    rmSync(readModel);
-    history.push(await timed(() => Array.fromAsync(userHistory(eventStore, '200000000000000003'))));
+async function measure(file: string, events: number): Promise<void> {
+  print(`${thousands(events)} events`);
+  for (const what of measured) {
+    const taken: LogReading[] = [];
+    for (let round = 0; round < rounds; round++) {
+      taken.push(await runScript<LogReading>('references/log-reading.ts', [what, file]));
+    }
+    const [best] = taken.toSorted((a, b) => a.seconds - b.seconds);
+    if (best === undefined) continue;
+    readings[what].push(best);
+    const { seconds, cpuSeconds, megabytes } = best;
+    const speed =
+      what === 'history'
+        ? `${(seconds * 1000).toFixed(0)} ms`
+        : `${thousands(events / seconds)} events/s, ${((cpuSeconds / events) * 1e6).toFixed(1)} µs of CPU each`;
+    print(`  ${what.padEnd(8)} ${speed}, ${megabytes.toFixed(0)} MB`);
   }
-  await eventStore.close();
-  const rates = (Object.keys(seconds) as Measurement[]).map((name) => {
-    seconds[name].push(best[name]);
-    const ratio = name === 'scan' ? '' : ` (${(best.scan / best[name]).toFixed(2)} of scan)`;
-    return `${name} ${thousands(events / best[name])}/s${ratio}`;
-  });
-  if (values.json) {
-    print(JSON.stringify({ scan: one(events / best.scan), replay: one(events / best.replay) }));
-    return;
-  }
-  const memory = Math.round(process.memoryUsage().rss / 1e6);
-  print(
-    `${thousands(events)} events: ${rates.join(', ')}, history of one user ${milliseconds(history)} ms, ${memory} MB`,
-  );
-}
-
-function one(rate: number) {
-  return { median: rate, least: rate, most: rate };
-}
-
-async function scan(eventStore: ReturnType<typeof openSqliteEventStore>): Promise<void> {
-  for await (const { caughtUp } of eventStore.subscribe()) if (caughtUp) return;
-}
-
-async function timed(action: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await action();
-  return (performance.now() - start) / 1000;
 }
 
 /** The slope of the least squares line through the logarithms. */
@@ -108,10 +89,6 @@ function exponent(taken: readonly number[]): string {
   const covariance = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
   const variance = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
   return (covariance / variance).toFixed(3);
-}
-
-function milliseconds(taken: readonly number[]): string {
-  return (Math.min(...taken) * 1000).toFixed(0);
 }
 
 function thousands(value: number): string {
