@@ -1,7 +1,9 @@
 import { copyFileSync, existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { rowDifferences } from '../../src/audit/replay/row-differences.ts';
 import {
   accessToken,
   instance,
@@ -11,7 +13,7 @@ import {
   webhook,
 } from '../../src/domain/aggregates.ts';
 import { secretIdOf } from '../../src/domain/machine-secret.ts';
-import type { EventStore } from '../../src/eventstore/event-store.ts';
+import type { EventStore, JsonObject, RecordedEvent } from '../../src/eventstore/event-store.ts';
 import { headOf } from '../../src/eventstore/head.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { Projector } from '../../src/projections/projector.ts';
@@ -338,4 +340,78 @@ test('an event that cannot be read stops the projector, and nobody waits for it 
   await expect(projector.finished()).rejects.toThrow(/no readable metadata/);
   expect(projector.isReady).toBe(false);
   readModel.close();
+});
+
+const time = '2026-01-02T03:04:05.678Z';
+
+/** What may happen to a user, by the secrets that it was given before. */
+const happenings: Readonly<Record<string, (secretId: string, one: string | undefined) => JsonObject>> = {
+  MachineSecretSet: (secretId, one) => ({
+    secretId,
+    hashedSecret: 'hash',
+    replacedSecretIds: one === undefined ? [] : [one],
+  }),
+  MachineSecretRehashed: (_, one = '-') => ({ secretId: one, hashedSecret: 'another' }),
+  MachineSecretExpiryChanged: (_, one = '-') => ({ secretId: one, expiresAt: time }),
+  MachineSecretExpired: (_, one = '-') => ({ secretId: one, expiredAt: time }),
+  MachineSecretRemoved: (_, one = '-') => ({ secretIds: [one] }),
+  MachineSecretUsed: (_, one = '-') => ({ secretId: one }),
+  MachineSecretCheckFailed: () => ({ count: 2 }),
+  MachineUserChanged: (secretId) => ({ name: `Robot ${secretId}` }),
+  MachineUserNameChanged: (secretId) => ({ userName: `robot-${secretId}` }),
+  MachineUserLocked: () => ({}),
+  MachineTokensEnded: () => ({}),
+  MachineUserRemoved: () => ({}),
+};
+
+/** A log in which all that may happen does, to users that are added when they are not there. */
+function logOf(steps: readonly (readonly [type: string, user: number, secret: number])[]): RecordedEvent[] {
+  const log: RecordedEvent[] = [];
+  const present = new Map<string, string[]>();
+  const record = (type: string, userId: string, data: JsonObject) => {
+    const position = BigInt(log.length + 1);
+    log.push({
+      ...{
+        stream: `machineUser-${userId}`,
+        revision: position - 1n,
+        position,
+        id: `event-${position}`,
+        type,
+      },
+      ...{ data, metadata: metadataOf(type), recordedAt: new Date(time) },
+    });
+  };
+  for (const [index, [type, user, secret]] of steps.entries()) {
+    const userId = `user-${user}`;
+    const secrets = present.get(userId);
+    if (secrets === undefined) {
+      present.set(userId, []);
+      record('MachineUserAdded', userId, { ...robot, userName: `robot-of-${userId}-${index}` });
+    } else {
+      record(type, userId, happenings[type]?.(`${index}`, secrets[secret % (secrets.length || 1)]) ?? {});
+      if (type === 'MachineSecretSet') secrets.push(`${index}`);
+      if (type === 'MachineUserRemoved') present.delete(userId);
+    }
+  }
+  return log;
+}
+
+function metadataOf(type: string): JsonObject {
+  const ids = { $correlationId: 'test', $causationId: 'test', previousHash: null };
+  return { schemaVersion: type === 'MachineSecretSet' ? 2 : 1, occurredAt: time, editor: null, ...ids };
+}
+
+test('events of one transaction leave the rows that they leave one by one', () => {
+  const step = fc.tuple(fc.constantFrom(...Object.keys(happenings)), fc.nat(1), fc.nat(5));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const [together, oneByOne] = [ReadModel.temporary(), ReadModel.temporary()];
+      const log = logOf(steps);
+      together.apply(log);
+      for (const event of log) oneByOne.apply([event]);
+      expect([...rowDifferences(together.tables(), oneByOne.tables())]).toEqual([]);
+      together.close();
+      oneByOne.close();
+    }),
+  );
 });
