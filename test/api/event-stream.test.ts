@@ -1,6 +1,7 @@
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { instance, instanceId, organization } from '../../src/domain/aggregates.ts';
 import { cloudEventJsonSchema } from '../../src/subscriptions/cloud-event.ts';
 import { context } from '../support/application.ts';
@@ -381,6 +382,27 @@ test('a reader that does not read is dropped, and goes on after the last id that
   await eventually(() => expect(ids.length + rest.events.length).toBeGreaterThanOrEqual(20_002), 20_000);
   expect(ids.length + rest.events.length).toBe(20_002);
   expect(rest.events.at(-1)?.streamversion).toBe('20001');
+});
+
+test('it is the same stream over HTTP/2', async () => {
+  const { url, token, call } = await streaming();
+  const session = connectHttp2(url);
+  onTestFinished(() => session.destroy());
+  const request = session.request({ ':path': `${path}?after=0`, authorization: `Bearer ${token}` });
+  let text = '';
+  request.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const [headers] = await once(request, 'response');
+  expect(headers).toMatchObject({ ':status': 200, 'content-type': 'text/event-stream' });
+  const { userId } = await addRobot(call);
+  await eventually(() =>
+    expect(text).toMatch(
+      new RegExp(`^id: \\d+\ndata: .*keyturn.v1.MachineSecretSet","subject":"machineUser-${userId}`, 'm'),
+    ),
+  );
+  request.close();
+  await eventually(() => expect(text).toMatch(/^retry: 1000\nid: 0\n\nid: 1\ndata: /));
 });
 
 test('a stop of the server ends the streams at once', async () => {

@@ -104,6 +104,39 @@ test('the master key is required, and has to be the same on all nodes', async ()
 });
 
 describe('two nodes', () => {
+  it('take the ticket of either, and a reader that changes between them gets every event once and in order', async () => {
+    const { one, two, token, callOne, callTwo } = await twoNodes();
+    const { userId } = await addRobot(callOne);
+    const asked = await fetch(
+      `${one.url}/keyturn/v1/events/tickets?after=0&type=MachineSecretSet&user=${userId}`,
+      {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}` },
+      },
+    );
+    const { ticket } = (await asked.json()) as { ticket: string };
+    const versions: string[] = [];
+    let lastEventId: string | undefined;
+    // Each connection is cut after one event, and made again to the other node.
+    for (const [index, node] of [two, one, two, one].entries()) {
+      const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+      const response = await fetch(`${node.url}/keyturn/v1/events?ticket=${ticket}`, { headers });
+      expect([index, response.status]).toEqual([index, 200]);
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      while (!/^data: .*\n\n/m.test(text)) text += (await reader?.read())?.value ?? '';
+      await reader?.cancel();
+      const [, id, version] = /^id: (.*)\ndata: .*"streamversion":"(\d+)"/m.exec(text) ?? [];
+      [lastEventId] = [id];
+      versions.push(version ?? '');
+      await (index % 2 === 0 ? callOne : callTwo)('PUT', `/users/${userId}/secret`, {});
+    }
+    expect(versions).toEqual(['2', '3', '4', '5']);
+    await callOne('POST', `/users/${userId}/_deactivate`, {});
+    const again = await fetch(`${two.url}/keyturn/v1/events?ticket=${ticket}`);
+    expect(again.status).toBe(401);
+  });
+
   it('that rotate one user at once both answer, and exactly one secret is left', async () => {
     const { one, two, callOne, callTwo } = await twoNodes();
     const { userId } = await addRobot(callOne);
