@@ -37,9 +37,9 @@ const { values } = parseArgs({
 const scales: Record<'full' | 'quick' | 'smoke', Scale> = {
   full: {
     rounds: 5,
-    warmUpRounds: 2,
+    warmUpRounds: 1,
     seconds: 1.2,
-    overloadSeconds: 4,
+    overloadSeconds: 3,
     slowHashes: 64,
     clients: 10_000,
     firstUses: 1536,
