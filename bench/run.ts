@@ -50,9 +50,9 @@ const scales: Record<'full' | 'quick' | 'smoke', Scale> = {
   },
   quick: {
     rounds: 2,
-    warmUpRounds: 1,
+    warmUpRounds: 0,
     seconds: 0.4,
-    overloadSeconds: 2,
+    overloadSeconds: 1.5,
     slowHashes: 8,
     clients: 500,
     firstUses: 256,

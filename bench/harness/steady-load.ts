@@ -4,6 +4,9 @@ import { Latencies } from './latencies.ts';
 import type { HttpRequest, LoadResult, SteadyLoad } from './load.ts';
 import { answering } from './processes.ts';
 
+/** A connection was refused, or ended: as an overload may look like too. */
+const noAnswer = 0;
+
 /** The process that makes a {@link SteadyLoad}. */
 answering(async (load: SteadyLoad & { readonly url: string }): Promise<LoadResult> => {
   const { url, requests, rate, seconds, deadline } = load;
@@ -15,9 +18,14 @@ answering(async (load: SteadyLoad & { readonly url: string }): Promise<LoadResul
 
   /** @param due when it was to be sent: a load that is late must not make the server look fast */
   const send = async (request: HttpRequest, due: number): Promise<void> => {
-    const { statusCode, body } = await pool.request(request);
-    await body.dump();
-    if (statusCode === 503) return;
+    const statusCode = await pool.request(request).then(
+      async ({ statusCode, body }) => {
+        await body.dump();
+        return statusCode;
+      },
+      () => noAnswer,
+    );
+    if (statusCode === noAnswer || statusCode === 503) return;
     if (statusCode !== 200) throw new Error(`${request.path} was answered with ${statusCode}`);
     const latency = performance.now() - due;
     latencies.record(latency);
