@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { EventSource as PackageEventSource } from 'eventsource';
 import { EventSource as UndiciEventSource } from 'undici';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
@@ -270,4 +271,33 @@ test('a scope that is not for this API gets no ticket', async () => {
   const { clientId, clientSecret } = running.admin;
   const { body } = await requestToken(running.url, clientId, clientSecret, 'openid');
   expect((await ask('', body.access_token)).status).toBe(401);
+});
+
+test('the example for browsers in docs/subscribers.md tells of a new secret', async () => {
+  const { url, token, call } = await ticketing();
+  const page = readFileSync(new URL('../../docs/subscribers.md', import.meta.url), 'utf8');
+  const example = /### In a browser[\s\S]*?```js\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  const sources: UndiciEventSource[] = [];
+  class EventSource extends UndiciEventSource {
+    constructor(address: string) {
+      super(address);
+      sources.push(this);
+    }
+  }
+  onTestFinished(() => {
+    for (const source of sources) source.close();
+  });
+  const lines: string[] = [];
+  const globals = {
+    keyturn: url,
+    accessToken: async () => token,
+    EventSource,
+    console: { log: (line: string) => void lines.push(line) },
+  };
+  const AsyncFunction = (async () => {}).constructor as typeof Function;
+  await AsyncFunction(...Object.keys(globals), example)(...Object.values(globals));
+  const [source] = sources;
+  await new Promise((resolve) => source?.addEventListener('open', resolve, { once: true }));
+  const { userId } = await addRobot(call);
+  await eventually(() => expect(lines).toEqual([`user ${userId} has a new secret`]));
 });
