@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { instanceId } from '../domain/aggregates.ts';
 import type { SigningAlgorithm } from '../domain/instance/signing-keys.ts';
 import type { Projection } from './projection.ts';
+import type { RecentAnswers } from './recent-answers.ts';
 
 export const instanceProjection: Projection = {
   tables: `
@@ -66,7 +68,7 @@ export interface SigningKeyView {
   readonly signsFrom: string;
 }
 
-export function instanceQueries(db: DatabaseSync) {
+export function instanceQueries(db: DatabaseSync, recentAnswers: RecentAnswers) {
   const instance = db.prepare(
     'SELECT project_id AS projectId, organization_id AS organizationId FROM instance',
   );
@@ -75,6 +77,12 @@ export function instanceQueries(db: DatabaseSync) {
     `SELECT key_id AS keyId, algorithm, public_key AS publicKey, encrypted_private_key AS encryptedPrivateKey,
             creation_date AS creationDate, signs_from AS signsFrom
        FROM signing_keys ORDER BY signs_from DESC, key_id`,
+  );
+
+  const currentKeysVersion = recentAnswers.remember(
+    () => keysVersion.get()?.['version'] as number | undefined,
+    () => [instanceId],
+    1,
   );
 
   let projectId: string | undefined;
@@ -94,7 +102,7 @@ export function instanceQueries(db: DatabaseSync) {
 
     /** Another number after every change of the signing keys. */
     signingKeysVersion(): number {
-      return (keysVersion.get()?.['version'] as number | undefined) ?? 0;
+      return currentKeysVersion(instanceId) ?? 0;
     },
 
     /** Without the revoked ones. The one that signs, or will sign, last comes first. */

@@ -10,6 +10,7 @@ import {
   toAccount,
 } from './machine-users.ts';
 import type { Projected, Projection } from './projection.ts';
+import type { RecentAnswers } from './recent-answers.ts';
 import { secretIsLive } from './time-conditions.ts';
 
 type AddedSecret = Projected<Extract<KeyturnEvent, { readonly type: 'MachineSecretSet' }>>;
@@ -184,6 +185,9 @@ export interface StoredCredential {
   readonly secret: StoredSecret;
 }
 
+/** Of secrets that clients signed in with, about 1 kB each. */
+const rememberedCredentials = 50_000;
+
 const viewColumns = `
   secret_id AS secretId, is_imported AS isImported, creation_date AS creationDate, sequence, expires_at AS expiresAt,
   retires_at AS retiresAt, is_leaked AS isLeaked, allowed_networks AS allowedNetworks, max_uses AS maxUses, uses,
@@ -193,7 +197,7 @@ const storedColumns = `
   s.secret_id AS secretId, s.hashed_secret AS hashedSecret, s.is_imported AS isImported, s.expires_at AS expiresAt,
   s.retires_at AS retiresAt, s.allowed_networks AS allowedNetworks, s.max_uses AS maxUses`;
 
-export function machineSecretQueries(db: DatabaseSync) {
+export function machineSecretQueries(db: DatabaseSync, recentAnswers: RecentAnswers) {
   const listed = db.prepare(
     `SELECT ${viewColumns} FROM machine_secrets s WHERE user_id = ? AND ${secretIsLive} ORDER BY sequence`,
   );
@@ -209,6 +213,14 @@ export function machineSecretQueries(db: DatabaseSync) {
   const imported = db.prepare(
     `SELECT ${accountColumns}, ${storedColumns}
        FROM ${accountTables} JOIN machine_secrets s USING (user_id) WHERE u.login_name = ? AND s.is_imported = 1`,
+  );
+  const credentialById = recentAnswers.remember(
+    (secretId) => {
+      const row = byId.get(secretId);
+      return row && toCredential(row);
+    },
+    ({ account }) => [account.userId, account.organizationId],
+    rememberedCredentials,
   );
   const failedChecksOf = db.prepare(
     'SELECT failed_checks AS count, last_failed_check AS last FROM machine_users WHERE user_id = ?',
@@ -243,8 +255,7 @@ export function machineSecretQueries(db: DatabaseSync) {
 
     /** The secret, unless an event has ended it, and whose it is. Its time may have come: see `isLive`. */
     clientBySecretId(secretId: string): StoredCredential | undefined {
-      const row = byId.get(secretId);
-      return row && toCredential(row);
+      return credentialById(secretId);
     },
 
     /** Users with a secret whose time has come, or of whose expiry nobody was told the given days before. */

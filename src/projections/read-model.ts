@@ -14,6 +14,7 @@ import { organizationSearch } from './organization-search.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import { PendingRows } from './pending-rows.ts';
 import type { EventHandlers, Projected } from './projection.ts';
+import { RecentAnswers } from './recent-answers.ts';
 import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
@@ -61,6 +62,7 @@ export class ReadModel {
   /** The types of events that change it. */
   readonly eventTypes: ReadonlySet<string>;
   readonly #session: Session;
+  readonly #recentAnswers = new RecentAnswers();
   #isHeldOpen = false;
   #isInBatch = false;
 
@@ -68,7 +70,7 @@ export class ReadModel {
     defineClock(db, clock);
     this.#session = openSession(db);
     this.eventTypes = new Set(this.#session.handlers.keys());
-    this.queries = queriesOf(db);
+    this.queries = queriesOf(db, this.#recentAnswers);
   }
 
   /**
@@ -110,6 +112,7 @@ export class ReadModel {
     if (await isBuiltFrom(eventStore, this.checkpoint())) return;
     makeTables(this.#session.db);
     makeIndexes(this.#session.db);
+    this.#recentAnswers.forgetAll();
   }
 
   /** What is left to do after a replay. */
@@ -170,6 +173,8 @@ export class ReadModel {
   /** What `events` change. It is written by {@link commit}, with that of other calls before. */
   project(events: readonly Projected<KeyturnEvent>[]): void {
     const { handlers } = this.#session;
+    this.#recentAnswers.hold();
+    for (const { aggregateId } of events) this.#recentAnswers.forget(aggregateId);
     this.#inBatch(() => {
       for (const event of events) for (const handle of handlers.get(event.type) ?? []) handle(event);
     });
@@ -184,6 +189,7 @@ export class ReadModel {
       db.exec('RELEASE batch');
       this.#isInBatch = false;
     });
+    this.#recentAnswers.release();
   }
 
   /** A batch is a transaction, or a part of the one that is held open. An error takes all of it back. */
@@ -198,6 +204,8 @@ export class ReadModel {
       // A full disk, for one, has ended the whole transaction.
       if (db.isTransaction && this.#isInBatch) db.exec('ROLLBACK TO batch; RELEASE batch');
       this.#isInBatch = false;
+      this.#recentAnswers.forgetAll();
+      this.#recentAnswers.release();
       throw error;
     }
   }
@@ -346,16 +354,16 @@ function handlersOf(db: DatabaseSync): Pick<Session, 'handlers' | 'pending'> {
   return { handlers, pending };
 }
 
-function queriesOf(db: DatabaseSync) {
+function queriesOf(db: DatabaseSync, recentAnswers: RecentAnswers) {
   return {
     ...machineUserQueries(db),
-    ...machineSecretQueries(db),
+    ...machineSecretQueries(db, recentAnswers),
     ...machineKeyQueries(db),
     ...machineUserSearch(db),
     ...machineUserStateQueries(db),
     ...organizationQueries(db),
     ...organizationSearch(db),
-    ...instanceQueries(db),
+    ...instanceQueries(db, recentAnswers),
     ...accessTokenQueries(db),
     ...webhookQueries(db),
   };

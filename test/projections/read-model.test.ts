@@ -148,6 +148,43 @@ test('a user is shown as its events left it', async () => {
   expect(queries.organizationOfActiveUser(userId)).toBeUndefined();
 });
 
+test('how one signs in is known anew after every event that concerns it', async () => {
+  const store = emptyStore();
+  const { commands, machineUsers } = node(store);
+  await commands.execute(organization, organizationId, { type: 'AddOrganization', name: 'ACME' }, context);
+  const { userId } = await machineUsers.add(robot, context);
+  const user = { userId, organizationId };
+  const { clientSecret } = await machineUsers.setSecret(user, context);
+  const secretId = secretIdOf(clientSecret) ?? '';
+  const { queries, projector } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  const expiresAt = '2030-01-01T00:00:00.000Z';
+  const changes: (() => Promise<unknown>)[] = [
+    () => machineUsers.deactivate(user, context),
+    () => machineUsers.reactivate(user, context),
+    () => commands.execute(organization, organizationId, { type: 'Deactivate' }, context),
+    () => commands.execute(organization, organizationId, { type: 'Reactivate' }, context),
+    () => commands.execute(machineUser, userId, { type: 'EndTokens', organizationId }, context),
+    () =>
+      commands.execute(
+        machineUser,
+        userId,
+        { type: 'ChangeSecretExpiry', organizationId, secretId, expiresAt },
+        context,
+      ),
+    () => machineUsers.setSecret(user, context),
+  ];
+  for (const change of changes) {
+    const before = queries.clientBySecretId(secretId);
+    expect(before).toBeDefined();
+    await change();
+    await projector.waitFor(await headOf(store));
+    const { queries: anew } = await project(store, join(temporaryFolder(), 'read-model.db'));
+    expect(queries.clientBySecretId(secretId)).toEqual(anew.clientBySecretId(secretId));
+    expect(queries.clientBySecretId(secretId)).not.toEqual(before);
+  }
+  expect(queries.clientBySecretId(secretId)).toBeUndefined();
+});
+
 test('roles add up over the instance and the organization, and end with the membership', async () => {
   const store = await eventfulStore();
   const { queries } = await project(store, join(temporaryFolder(), 'read-model.db'));
