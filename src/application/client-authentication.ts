@@ -148,7 +148,7 @@ export class ClientAuthenticator {
     return {
       client: { ...account, credential: { kind: 'secret', id: secretId, ...(isReplaced && { isReplaced }) } },
       stored,
-      isVerified: this.#verified.isVerified(account.userId, secretId, secret, hashedSecret),
+      isVerified: this.#verified.isVerified(secret, hashedSecret),
     };
   }
 
@@ -159,12 +159,12 @@ export class ClientAuthenticator {
     request: AuthenticationRequest,
   ): Promise<AuthenticatedClient | undefined> {
     const { hasher, isStillValid } = this.#options;
-    const { secretId, hashedSecret, maxUses } = stored;
+    const { hashedSecret, maxUses } = stored;
     if (!isVerified && !(await hasher.verify(secret, hashedSecret))) return undefined;
     if (!(await isStillValid(client))) return undefined;
     if (maxUses !== undefined && !(await this.#countUse(client, maxUses, request))) return undefined;
     if (isVerified) return client;
-    this.#verified.remember(client.userId, secretId, secret, hashedSecret);
+    this.#verified.remember(secret, hashedSecret);
     if (hasher.isOutdated(hashedSecret)) this.#rehash(client, stored, secret, request);
     return client;
   }

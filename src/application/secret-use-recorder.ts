@@ -23,13 +23,13 @@ interface Failures {
 
 /** In milliseconds: how often it is looked whether failures can be recorded now. */
 const sweepInterval = 5_000;
-const rememberedSecrets = 100_000;
+const rememberedUsers = 100_000;
 
 /** Records that secrets are used and that checks of secrets fail, beside the answer and never before it. */
 export class SecretUseRecorder {
   readonly #options: SecretUseRecorderOptions;
-  /** By user, secret, and whether it was replaced: when its use was recorded last, in milliseconds since 1970. */
-  readonly #recordedUses = new LRUCache<string, number>({ max: rememberedSecrets });
+  /** By user, then by secret and whether it was replaced: when its use was recorded last, in milliseconds since 1970. */
+  readonly #recordedUses = new LRUCache<string, Map<string, number>>({ max: rememberedUsers });
   readonly #failures = new Map<string, Failures>();
   readonly #writing = new Set<Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
@@ -47,10 +47,11 @@ export class SecretUseRecorder {
     const now = this.#options.commands.now();
     const { id: secretId, isReplaced = false } = credential;
     // Its first use after it was replaced is news.
-    const key = `${userId} ${secretId} ${isReplaced}`;
-    const recordedAt = this.#recordedUses.get(key);
+    const key = isReplaced ? `${secretId} replaced` : secretId;
+    const ofUser = this.#recordedUses.get(userId) ?? new Map<string, number>();
+    const recordedAt = ofUser.get(key);
     if (recordedAt !== undefined && now.getTime() - recordedAt < recordedUseInterval) return;
-    this.#recordedUses.set(key, now.getTime());
+    this.#recordedUses.set(userId, ofUser.set(key, now.getTime()));
     const context = { editor: { userId, organizationId }, origin, correlationId: id, causationId: id };
     this.#write(async () => {
       const record = { type: 'RecordUse', secretId, isReplaced, now: now.toISOString() } as const;

@@ -115,20 +115,15 @@ describe('a client', () => {
 describe('the memory of verified secrets', () => {
   it('knows a secret with its stored hash only', () => {
     const verified = new VerifiedSecrets();
-    verified.remember('user', 'id', 'secret', 'hash');
-    expect(verified.isVerified('user', 'id', 'secret', 'hash')).toBe(true);
-    expect(verified.isVerified('user', 'id', 'other', 'hash')).toBe(false);
-    expect(verified.isVerified('user', 'id', 'secret', 'new hash')).toBe(false);
-    expect(verified.isVerified('user', 'other', 'secret', 'hash')).toBe(false);
+    verified.remember('secret', 'hash');
+    expect(verified.isVerified('secret', 'hash')).toBe(true);
+    expect(verified.isVerified('other', 'hash')).toBe(false);
+    expect(verified.isVerified('secret', 'new hash')).toBe(false);
   });
 
   it('is bounded', () => {
     const verified = new VerifiedSecrets(2);
-    for (const id of ['1', '2', '3']) verified.remember('user', id, 'secret', 'hash');
-    expect(['1', '2', '3'].map((id) => verified.isVerified('user', id, 'secret', 'hash'))).toEqual([
-      false,
-      true,
-      true,
-    ]);
+    for (const hash of ['1', '2', '3']) verified.remember('secret', hash);
+    expect(['1', '2', '3'].map((hash) => verified.isVerified('secret', hash))).toEqual([false, true, true]);
   });
 });
