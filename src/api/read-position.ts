@@ -24,9 +24,7 @@ const mostWaiting = 1000;
  */
 export function readPosition(app: FastifyInstance, { current, waitFor }: ReadPosition): void {
   let waiting = 0;
-  app.addHook('onRequest', async (request) => {
-    const sent = request.headers[positionHeader];
-    if (sent === undefined) return;
+  const reach = async (sent: string | string[]) => {
     const position = parsePosition(sent);
     if (position === undefined) throw new KeyturnError('POSITION_INVALID');
     const ahead = position - current();
@@ -40,9 +38,15 @@ export function readPosition(app: FastifyInstance, { current, waitFor }: ReadPos
     } finally {
       waiting--;
     }
+  };
+  app.addHook('onRequest', (request, _reply, done) => {
+    const sent = request.headers[positionHeader];
+    if (sent === undefined) done();
+    else reach(sent).then(() => done(), done);
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.header(positionHeader, String(current()));
+    done();
   });
 }
 

@@ -19,10 +19,13 @@ export async function oauthRoutes(app: FastifyInstance, dependencies: OAuthDepen
   await app.register(formbody, { bodyLimit });
   app.setErrorHandler(answerOAuthError);
   // RFC 6749 section 5.1; `cache-control` is on every answer of the server.
-  app.addHook('onRequest', async (_request, reply) => void reply.header('pragma', 'no-cache'));
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('pragma', 'no-cache');
+    done();
+  });
 
-  app.post(oauthPaths.token, async (request) => answerTokenRequest(dependencies, request));
-  app.post(oauthPaths.introspection, async (request) => answerIntrospection(dependencies, request));
+  app.post(oauthPaths.token, (request) => answerTokenRequest(dependencies, request));
+  app.post(oauthPaths.introspection, (request) => answerIntrospection(dependencies, request));
   app.post(oauthPaths.revocation, async (request, reply) => {
     await answerRevocation(dependencies, request);
     return reply.send();
