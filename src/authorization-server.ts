@@ -123,6 +123,7 @@ export function createAuthorizationServer(
     async close() {
       clearInterval(rotationCheck);
       await recorder.close();
+      await keyRing.close();
     },
   };
 }

@@ -7,9 +7,10 @@ import {
   signingKeyAt,
 } from '../domain/instance/signing-keys.ts';
 import type { Clock } from './command-handler.ts';
-import { compactJws } from './jws.ts';
+import { signWithRsa } from './jws.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { openSigningKey, type StoredSigningKey } from './signing-keys.ts';
+import { SigningThread } from './signing-thread.ts';
 
 /** A signing key with the time from which it signs. */
 export interface ListedSigningKey extends StoredSigningKey {
@@ -34,10 +35,11 @@ export interface SigningKeyRingOptions {
 /** Signs the JWTs of this issuer and verifies them, with the keys that the read model has at that moment. */
 export class SigningKeyRing {
   readonly #options: SigningKeyRingOptions;
+  readonly #thread = new SigningThread();
   #version = -1;
   #keys: readonly ListedSigningKey[] = [];
   readonly #opened = new Map<string, Promise<KeyObject>>();
-  /** Protected headers in base64url, by what they hold. */
+  /** Protected headers in base64url, by key id and type. */
   readonly #headers = new Map<string, string>();
   readonly #imported = new Map<string, Promise<CryptoKey>>();
 
@@ -57,7 +59,10 @@ export class SigningKeyRing {
    */
   async sign(type: string, payload: JWTPayload): Promise<string> {
     const { keyId, algorithm, privateKey } = await this.current();
-    return compactJws(this.#header(algorithm, type, keyId), payload, algorithm, privateKey);
+    const unsigned = `${this.#header(algorithm, type, keyId)}.${JSON.stringify(payload)}`;
+    return algorithm === 'RS256'
+      ? signWithRsa(unsigned, privateKey)
+      : this.#thread.sign(unsigned, algorithm, privateKey);
   }
 
   /** The payload of a JWT with the header `typ`, by `issuer`, that is valid now; undefined for anything else. */
@@ -124,12 +129,16 @@ export class SigningKeyRing {
     );
   }
 
+  close(): Promise<void> {
+    return this.#thread.close();
+  }
+
   #header(alg: SigningAlgorithm, typ: string, kid: string): string {
-    const text = JSON.stringify({ alg, typ, kid });
-    let header = this.#headers.get(text);
+    const name = `${kid} ${typ}`;
+    let header = this.#headers.get(name);
     if (header === undefined) {
-      header = Buffer.from(text).toString('base64url');
-      this.#headers.set(text, header);
+      header = Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url');
+      this.#headers.set(name, header);
     }
     return header;
   }
