@@ -48,17 +48,25 @@ export class GuardedAuthentication {
     const { address } = request.origin;
     const recognized = authenticator.recognize(loginName, secret, request);
     const target: AttemptTarget = recognized ? { secretId: recognized.client.credential.id } : { loginName };
-    if (recognized?.isVerified !== true) await limits.require(target, address);
-    const client = recognized
-      ? await authenticator.confirm(recognized, secret, request)
-      : await authenticator.authenticateImported(loginName, secret, request);
-    if (client === undefined) {
+    const isVerified = recognized?.isVerified === true;
+    const leavePlace = isVerified ? undefined : await limits.takePlace(target, address);
+    let delay: number;
+    try {
+      // One that waited for its place may have become a verified one.
+      const client = isVerified
+        ? await authenticator.confirm(recognized, secret, request)
+        : await authenticator.authenticate(loginName, secret, request);
+      if (client !== undefined) {
+        recorder.used(client, request);
+        return client;
+      }
       recorder.failed(loginName, request);
-      await restOf(await limits.failed(target, address), arrived);
-      return undefined;
+      delay = await limits.failed(target, address);
+    } finally {
+      leavePlace?.();
     }
-    recorder.used(client, request);
-    return client;
+    await restOf(delay, arrived);
+    return undefined;
   }
 
   /** As {@link bySecret}, without limits: a signature cannot be guessed, and a wrong one costs no hash. */

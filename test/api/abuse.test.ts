@@ -65,6 +65,22 @@ describe('a client that is guessed at', () => {
     expect(verify).toHaveBeenCalledTimes(3);
   });
 
+  it('is not guessed at more often by those who send their guesses at once', async () => {
+    const { running, robot, verify } = await withRobot({ failuresPerClient: 3 });
+    const guesses = Array.from({ length: 50 }, () => guess(robot.clientSecret.slice(4, 20)));
+    const answers = await Promise.all(guesses.map((one) => signIn(running, 'robot', one)));
+    expect(verify).toHaveBeenCalledTimes(3);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(47);
+  });
+
+  it('signs in from many places at once for the first time', async () => {
+    const { running, robot } = await withRobot({ failuresPerClient: 3 });
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => signIn(running, 'robot', robot.clientSecret)),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
+  });
+
   it('is not locked out, neither from elsewhere nor from the same address', async () => {
     const { running, call, robot } = await withRobot({ failuresPerClient: 2, failuresPerSource: 3 });
     const { body: renewed } = await call('PUT', `/users/${robot.userId}/secret`, {});
