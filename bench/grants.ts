@@ -1,103 +1,163 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import autocannon from 'autocannon';
+import { json } from 'node:stream/consumers';
+import type { GrantsJob, GrantsResult } from './grants-load.ts';
 
 /**
- * Client credentials grants a second of Keyturn (secrets as bcrypt hashes, JWT or opaque tokens) and of `oidc-provider` (clear
- * secrets, in memory, JWTs), each a process of its own, with the distribution of latencies. Runs take turns, so that a noisy
- * machine is noisy for all; the ratio is taken within each round.
+ * Client credentials grants a second of Keyturn (secrets as bcrypt hashes, JWT or opaque tokens), of `oidc-provider` (clear
+ * secrets, in memory, JWTs) and of a bare Fastify route that signs the same JWT and knows nobody, with the distribution of
+ * latencies. Servers and load are processes of their own. Runs take turns, so that a noisy machine is noisy for all; ratios
+ * are taken within each round, by the clock and for each second of CPU time that the server took.
+ *
+ *     node bench/grants.ts [rounds] [seconds of each run]
  */
 const rounds = Number(process.argv[2] ?? 5);
 const secondsEach = Number(process.argv[3] ?? 4);
 const robots = 200;
 const connections = 64;
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
-const percentiles = ['p50', 'p90', 'p97_5', 'p99', 'p99_9'] as const;
+/** Of `/proc/<pid>/stat`, on all Linux of today. */
+const ticksPerSecond = 100;
 
-interface Contender {
-  readonly name: string;
+interface StartedServer {
+  readonly process: ChildProcess;
   readonly url: string;
-  readonly requests: autocannon.Request[];
-  readonly results: autocannon.Result[];
+}
+
+interface Contender extends Pick<GrantsJob, 'path' | 'forms'> {
+  readonly name: string;
+  readonly server: StartedServer;
+  readonly runs: Run[];
+}
+
+interface Run extends GrantsResult {
+  /** Grants for each second of CPU time of the server; NaN where the system does not tell. */
+  readonly perCpuSecond: number;
+  /** Of one core. */
+  readonly serverShare: number;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
-const keyturn = start(['../src/cli/main.ts', 'serve', '--port', '0']);
-const peer = start(['references/oidc-provider-server.ts', String(robots)]);
+const started: ChildProcess[] = [];
 try {
-  const keyturnUrl = await lineOf(keyturn.stdout, /"url":"(http[^"]+)".*"msg":"serving"/);
-  const peerUrl = await lineOf(peer.stdout, /^(http\S+)$/);
-  const { jwt, opaque } = await addRobots(keyturnUrl);
-  const peerClients = Array.from({ length: robots }, (_, index) => ({
-    clientId: `robot-${index}`,
-    clientSecret: `secret-of-robot-${index}`,
-  }));
+  const keyturn = await start(
+    ['../src/cli/main.ts', 'serve', '--port', '0'],
+    /"url":"(http[^"]+)".*"msg":"serving"/,
+  );
+  const bare = await start(['references/bare-fastify-server.ts'], /^(http\S+)$/);
+  const peer = await start(['references/oidc-provider-server.ts', String(robots)], /^(http\S+)$/);
+  const { jwt, opaque } = await addRobots(keyturn.url);
+  const peerForms = Array.from({ length: robots }, (_, index) =>
+    grantOf({ clientId: `robot-${index}`, clientSecret: `secret-of-robot-${index}` }),
+  );
+  const keyturnPath = '/oauth/v2/token';
+  const reference: Contender = {
+    name: 'oidc-provider, JWT',
+    server: peer,
+    path: '/token',
+    forms: peerForms,
+    runs: [],
+  };
   const contenders: Contender[] = [
-    { name: 'Keyturn, JWT', url: keyturnUrl, requests: jwt.map(grantAt('/oauth/v2/token')), results: [] },
-    {
-      name: 'Keyturn, opaque',
-      url: keyturnUrl,
-      requests: opaque.map(grantAt('/oauth/v2/token')),
-      results: [],
-    },
-    { name: 'oidc-provider, JWT', url: peerUrl, requests: peerClients.map(grantAt('/token')), results: [] },
+    { name: 'Keyturn, JWT', server: keyturn, path: keyturnPath, forms: jwt.map(grantOf), runs: [] },
+    { name: 'Keyturn, opaque', server: keyturn, path: keyturnPath, forms: opaque.map(grantOf), runs: [] },
+    { name: 'bare Fastify, JWT', server: bare, path: '/token', forms: peerForms, runs: [] },
+    reference,
   ];
   for (let round = 0; round <= rounds; round++) {
-    for (const { url, requests, results } of contenders) {
-      const result = await autocannon({ url, connections, duration: secondsEach, requests });
-      if (result.non2xx + result.errors > 0) {
-        throw new Error(`${url}: ${result.non2xx} answers were no success, ${result.errors} requests failed`);
-      }
+    for (const contender of contenders) {
+      const run = await drive(contender);
       // The first round warms up.
-      if (round > 0) results.push(result);
+      if (round > 0) contender.runs.push(run);
     }
   }
   print(
     `Node ${process.version}, ${availableParallelism()} cores, ${connections} connections, ${robots} clients,`,
   );
-  print(
-    `${rounds} rounds of ${secondsEach} s each, the load from a process of its own; median (least to most)\n`,
-  );
-  const peerRates = contenders.at(-1)?.results.map(rateOf) ?? [];
-  for (const { name, results } of contenders) {
-    const rates = results.map(rateOf);
-    const ratios = rates.map((rate, round) => rate / (peerRates[round] ?? Number.NaN));
-    const latency = percentiles.map(
-      (name) => `${name.replace('_', '.')} ${median(results.map((one) => one.latency[name]))}`,
+  print(`${rounds} rounds of ${secondsEach} s each; median (least to most)\n`);
+  for (const { name, runs } of contenders) {
+    const [byClock, byCpu] = (['rate', 'perCpuSecond'] as const).map((measure) =>
+      spread(
+        runs.map((run, round) => run[measure] / (reference.runs[round]?.[measure] ?? Number.NaN)),
+        2,
+      ),
     );
-    print(`${name.padEnd(20)} ${spread(rates, 0)} grants/s, ${spread(ratios, 2)} of oidc-provider`);
-    print(`${''.padEnd(20)} latency in ms: ${latency.join(', ')}`);
+    const shareOf = (share: 'serverShare' | 'loadShare') => median(runs.map((run) => run[share])).toFixed(2);
+    const latency = (['p50', 'p90', 'p97.5', 'p99', 'p99.9', 'max'] as const).map(
+      (name) => `${name} ${median(runs.map((run) => run.latency[name])).toFixed(1)}`,
+    );
+    print(
+      `${name.padEnd(18)} ${spread(
+        runs.map(({ rate }) => rate),
+        0,
+      )} grants/s, ${byClock} of oidc-provider`,
+    );
+    print(
+      `${''.padEnd(18)} ${spread(
+        runs.map(({ perCpuSecond }) => perCpuSecond),
+        0,
+      )} grants a second of CPU, ${byCpu} of it`,
+    );
+    print(`${''.padEnd(18)} cores: server ${shareOf('serverShare')}, load ${shareOf('loadShare')}`);
+    print(`${''.padEnd(18)} latency in ms: ${latency.join(', ')}`);
   }
 } finally {
-  for (const { process } of [keyturn, peer]) {
-    process.kill('SIGTERM');
-    if (process.exitCode === null) await once(process, 'exit');
+  for (const one of started) {
+    one.kill('SIGTERM');
+    if (one.exitCode === null && one.signalCode === null) await once(one, 'exit');
   }
   rmSync(folder, { recursive: true, force: true });
 }
 
-function start([script = '', ...args]: string[]) {
-  const process_ = spawn(process.execPath, [join(import.meta.dirname, script), ...args], {
+/** Runs a script of `bench/` until it has told its URL in a line of the given form. */
+async function start([script = '', ...args]: string[], line: RegExp): Promise<StartedServer> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, script), ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  return { process: process_, stdout: process_.stdout };
+  started.push(child);
+  for await (const text of createInterface({ input: child.stdout })) {
+    const url = line.exec(text)?.[1];
+    if (url === undefined) continue;
+    // Read on, so that what is printed later does not fill the pipe.
+    child.stdout.resume();
+    return { process: child, url };
+  }
+  throw new Error(`${script} did not start`);
 }
 
-async function lineOf(stdout: Readable, form: RegExp): Promise<string> {
-  for await (const line of createInterface({ input: stdout })) {
-    const match = form.exec(line)?.[1];
-    if (match === undefined) continue;
-    // Read on, so that what is printed later does not fill the pipe.
-    stdout.resume();
-    return match;
+async function drive({ server, path, forms }: Contender): Promise<Run> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'grants-load.ts')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const before = cpuSecondsOf(server);
+  child.stdin.end(
+    JSON.stringify({
+      ...{ url: server.url, path, forms, connections },
+      seconds: secondsEach,
+    } satisfies GrantsJob),
+  );
+  const result = (await json(child.stdout)) as GrantsResult;
+  const used = cpuSecondsOf(server) - before;
+  return {
+    ...result,
+    perCpuSecond: (result.rate * secondsEach) / used,
+    serverShare: used / secondsEach,
+  };
+}
+
+function cpuSecondsOf({ process: { pid } }: StartedServer): number {
+  try {
+    // After the name of the program, which may hold spaces: utime and stime are the 14th and 15th field (proc_pid_stat(5)).
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  } catch {
+    return Number.NaN;
   }
-  throw new Error('a server did not start');
 }
 
 interface Client {
@@ -105,20 +165,15 @@ interface Client {
   readonly clientSecret: string;
 }
 
-function grantAt(path: string) {
-  return ({ clientId, clientSecret }: Client): autocannon.Request => ({
-    method: 'POST',
-    path,
-    headers: form,
-    body: String(
-      new URLSearchParams({
-        grant_type: 'client_credentials',
-        client_id: clientId,
-        client_secret: clientSecret,
-        scope: 'profile',
-      }),
-    ),
-  });
+function grantOf({ clientId, clientSecret }: Client): string {
+  return String(
+    new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: clientId,
+      client_secret: clientSecret,
+      scope: 'profile',
+    }),
+  );
 }
 
 async function addRobots(url: string): Promise<{ jwt: Client[]; opaque: Client[] }> {
@@ -160,10 +215,6 @@ async function call<Answer>(
   const response = await fetch(url, { method, headers, body });
   if (!response.ok) throw new Error(`${url} was answered with ${response.status}`);
   return (await response.json()) as Answer;
-}
-
-function rateOf(result: autocannon.Result): number {
-  return result['2xx'] / result.duration;
 }
 
 function median(values: readonly number[]): number {
