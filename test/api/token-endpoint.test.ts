@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, jwtVerify } from 'jose';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import { context } from '../support/application.ts';
 import {
   addRobot,
@@ -18,7 +18,7 @@ async function withRobot(userName = 'robot', profile: Parameters<typeof addRobot
   const call = managementClient(running.url, await adminToken(running));
   const robot = await addRobot(call, userName, profile);
   const post = async (
-    body: string | Record<string, string>,
+    body: string | Record<string, string> | [string, string][],
     headers: Record<string, string> = {},
     query = '',
   ) =>
@@ -107,11 +107,67 @@ describe('a grant', () => {
     expect(body.scope).toBe('openid profile');
   });
 
+  it('is not changed by parameters that nobody knows, nor by empty ones', async () => {
+    const { robot, post, basic } = await withRobot();
+    const unheard = { ...grant, audience: 'https://api.example', client_id: '', client_assertion: '' };
+    const answer = await post(unheard, { authorization: basic(robot.clientId, robot.clientSecret) });
+    expect(answer.status).toBe(200);
+  });
+
+  it.each(['GET', 'PUT', 'PATCH', 'DELETE'])('is answered to POST, not to %s', async (method) => {
+    const { running, robot } = await withRobot();
+    const query = new URLSearchParams({ ...grant, client_id: robot.clientId });
+    const response = await fetch(`${running.url}/oauth/v2/token?${query}`, { method });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST']);
+  });
+
+  it('is logged with the client, its secret and where it came from, as a refusal is', async () => {
+    const { running, robot, post, user } = await withRobot();
+    const client = { ...grant, client_id: robot.clientId };
+    await post({ ...client, client_secret: robot.clientSecret });
+    await post({ ...client, client_secret: 'wrong' });
+    const request = { path: '/oauth/v2/token', remoteAddress: '127.0.0.1', msg: 'request' };
+    await vi.waitFor(() => {
+      const lines = running.log().trimEnd().split('\n');
+      const logged = lines.map((line) => JSON.parse(line)).slice(-3);
+      expect(logged).toMatchObject([
+        { ...request, ...user, status: 200, secretId: robot.clientSecret.slice(4, 20) },
+        { msg: 'client authentication refused', reqId: logged[2].reqId },
+        { ...request, status: 401 },
+      ]);
+    });
+  });
+
   it('is for the client itself without an audience scope', async () => {
     const { running, robot } = await withRobot();
     const { body } = await requestToken(running.url, robot.clientId, robot.clientSecret, 'openid');
     const claims = JSON.parse(Buffer.from(body.access_token.split('.')[1], 'base64url').toString());
     expect(claims.aud).toEqual(['robot']);
+  });
+
+  it('is for the resources that it is asked for (RFC 8707), beside those of audience scopes', async () => {
+    const { running, robot, post } = await withRobot();
+    const api = 'https://api.example/v1?tenant=7';
+    const asked = async (parameters: [string, string][]) => {
+      const { clientId: client_id, clientSecret: client_secret } = robot;
+      const { status, body } = await post([
+        ...Object.entries({ ...grant, client_id, client_secret, scope: 'openid' }),
+        ...parameters,
+      ]);
+      expect(status).toBe(200);
+      const keys = createRemoteJWKSet(new URL(`${running.url}/oauth/v2/keys`));
+      return (await jwtVerify(body.access_token, keys)).payload.aud;
+    };
+    expect(await asked([['resource', api]])).toEqual([api]);
+    const several = [api, 'urn:example:vault', api, ''].map((uri) => ['resource', uri] as [string, string]);
+    const project = 'urn:zitadel:iam:org:project:id:p7:aud';
+    expect(await asked(several)).toEqual([api, 'urn:example:vault']);
+    const { body } = await post({
+      ...{ ...grant, client_id: robot.clientId, client_secret: robot.clientSecret },
+      ...{ scope: project, resource: api },
+    });
+    const claims = JSON.parse(Buffer.from(body.access_token.split('.')[1], 'base64url').toString());
+    expect(claims.aud).toEqual(['p7', api]);
   });
 });
 
@@ -190,6 +246,26 @@ describe('a refusal', () => {
     const { running, robot } = await withRobot();
     const { status, body } = await requestToken(running.url, robot.clientId, robot.clientSecret, scope);
     expect([status, body.error]).toEqual([400, 'invalid_scope']);
+  });
+
+  it.each([
+    ['a relative one', ['/v1']],
+    ['no URI', ['the API']],
+    ['a fragment', ['https://api.example/#v1']],
+    ['a control character', ['https://api.example/\n']],
+    ['a quote', ['https://api.example/"']],
+    ['nothing after the scheme', ['https:']],
+    ['a right one and a wrong one', ['https://api.example', 'api']],
+    ['too many', Array.from({ length: 11 }, (_, index) => `https://api.example/${index}`)],
+  ])('of a resource that is %s is invalid_target', async (_, resources) => {
+    const { robot, post } = await withRobot();
+    const { clientId: client_id, clientSecret: client_secret } = robot;
+    const { status, body } = await post([
+      ...Object.entries({ ...grant, client_id, client_secret }),
+      ...resources.map((resource) => ['resource', resource] as [string, string]),
+    ]);
+    expect([status, body.error]).toEqual([400, 'invalid_target']);
+    expect(body.access_token).toBeUndefined();
   });
 
   it('of a body that is too large names no value of it', async () => {

@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import { OAuthError } from './oauth-error.ts';
+import { resourceParameter } from './resource-indicators.ts';
 
-/** The parameters of a request body, each once; empty ones count as absent (RFC 6749 section 3.2). */
+/** The parameters of a request body, each once, without `resource`; empty ones count as absent (RFC 6749 section 3.2). */
 export type FormParameters = ReadonlyMap<string, string>;
 
 /** What must never stand in a URL, where logs and histories keep it (RFC 6749 section 2.3.1, RFC 6750 section 5.3). */
@@ -21,6 +22,7 @@ export function readForm({ query, body }: Pick<FastifyRequest, 'query' | 'body'>
   }
   const parameters = new Map<string, string>();
   for (const [name, value] of Object.entries((body ?? {}) as Record<string, string | string[]>)) {
+    if (name === resourceParameter) continue;
     if (Array.isArray(value)) throw new OAuthError('invalid_request', `parameter ${name} is repeated`);
     if (value !== '') parameters.set(name, value);
   }

@@ -6,7 +6,7 @@ import { readAccessToken } from '../presented-access-token.ts';
 
 /**
  * Error codes that the OAuth endpoints answer with: RFC 6749 section 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1,
- * RFC 9449 sections 5 and 8; `slow_down` of RFC 8628 section 3.5, in its spirit, for too many failed attempts;
+ * RFC 8707 section 2, RFC 9449 sections 5 and 8; `slow_down` of RFC 8628 section 3.5, in its spirit, for too many failed attempts;
  * `server_error` and `temporarily_unavailable` for what is no fault of the client. `docs/errors.md` shows them.
  */
 export const oauthErrorStatus = {
@@ -15,6 +15,7 @@ export const oauthErrorStatus = {
   invalid_grant: 400,
   unsupported_grant_type: 400,
   invalid_scope: 400,
+  invalid_target: 400,
   unsupported_token_type: 400,
   invalid_dpop_proof: 400,
   use_dpop_nonce: 400,

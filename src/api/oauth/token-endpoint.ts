@@ -9,6 +9,7 @@ import type { OAuthDependencies } from './dependencies.ts';
 import { type FormParameters, readForm } from './form.ts';
 import { OAuthError } from './oauth-error.ts';
 import { presentsClient } from './presented-client.ts';
+import { readResources } from './resource-indicators.ts';
 
 export const grantTypes = {
   clientCredentials: 'client_credentials',
@@ -24,12 +25,13 @@ export async function answerTokenRequest(dependencies: OAuthDependencies, reques
   const form = readForm(request);
   const grantType = form.get('grant_type');
   if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing');
+  const resources = readResources(request);
   // Before the client is authenticated: a client that has to repeat the request for a nonce has not used up an assertion.
   const proof = provenRequestOf(request);
   const examined = proof && (await dependencies.dpop.examine(proof));
   const client = await requireGrantee(grantType, dependencies, request, form);
   const keyThumbprint = examined && dependencies.dpop.use(examined);
-  return grantTo(client, keyThumbprint, dependencies, form);
+  return grantTo(client, { keyThumbprint, resources }, dependencies, form);
 }
 
 /** The machine user that the grant is for: with both grants it is the client itself. */
@@ -83,7 +85,10 @@ async function requireAsserted(
 
 async function grantTo(
   client: AuthenticatedClient,
-  keyThumbprint: string | undefined,
+  {
+    keyThumbprint,
+    resources,
+  }: { readonly keyThumbprint: string | undefined; readonly resources: readonly string[] },
   { accessTokens, idTokens, directory }: OAuthDependencies,
   form: FormParameters,
 ) {
@@ -91,7 +96,10 @@ async function grantTo(
   const granted = readScopes(form, { projectId: directory.managementProjectId() ?? '', organizationId });
   const organizationName = () => directory.organizationName(organizationId) ?? '';
   const userClaims = organizationClaims({ organizationId, organizationName }, granted.scopes);
-  const accessToken = await accessTokens.issue(client, { ...granted, keyThumbprint, userClaims });
+  const accessToken = await accessTokens.issue(client, {
+    ...{ scopes: granted.scopes, keyThumbprint, userClaims },
+    audience: [...granted.audience, ...resources],
+  });
   const idToken = granted.scopes.includes('openid')
     ? await idTokens.issue(client, accessToken, client.credential.kind === 'secret' ? 'pwd' : 'pop')
     : undefined;

@@ -51,6 +51,11 @@ export const oauthPathItems: Paths = {
       requestBody: form(['grant_type'], {
         grant_type: { type: 'string', enum: Object.values(grantTypes) },
         scope: text,
+        resource: {
+          type: 'array',
+          items: { type: 'string', format: 'uri' },
+          description: 'for the audience (RFC 8707); the parameter is repeated',
+        },
         assertion: { ...secret, description: `of the grant \`${grantTypes.jwtBearer}\`` },
         ...clientInForm,
       }),
