@@ -5,6 +5,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { json } from 'node:stream/consumers';
+import pidusage from 'pidusage';
 import type { GrantsJob, GrantsResult } from './grants-load.ts';
 
 /**
@@ -20,8 +21,6 @@ const secondsEach = Number(process.argv[3] ?? 4);
 const robots = 200;
 const connections = 64;
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
-/** Of `/proc/<pid>/stat`, on all Linux of today. */
-const ticksPerSecond = 100;
 
 interface StartedServer {
   readonly process: ChildProcess;
@@ -35,7 +34,7 @@ interface Contender extends Pick<GrantsJob, 'path' | 'forms'> {
 }
 
 interface Run extends GrantsResult {
-  /** Grants for each second of CPU time of the server; NaN where the system does not tell. */
+  /** Grants for each second of CPU time of the server. */
   readonly perCpuSecond: number;
   /** Of one core. */
   readonly serverShare: number;
@@ -134,7 +133,7 @@ async function drive({ server, path, forms }: Contender): Promise<Run> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'grants-load.ts')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const before = cpuSecondsOf(server);
+  const before = await cpuSecondsOf(server);
   child.stdin.end(
     JSON.stringify({
       ...{ url: server.url, path, forms, connections },
@@ -142,7 +141,7 @@ async function drive({ server, path, forms }: Contender): Promise<Run> {
     } satisfies GrantsJob),
   );
   const result = (await json(child.stdout)) as GrantsResult;
-  const used = cpuSecondsOf(server) - before;
+  const used = (await cpuSecondsOf(server)) - before;
   return {
     ...result,
     perCpuSecond: (result.rate * secondsEach) / used,
@@ -150,14 +149,8 @@ async function drive({ server, path, forms }: Contender): Promise<Run> {
   };
 }
 
-function cpuSecondsOf({ process: { pid } }: StartedServer): number {
-  try {
-    // After the name of the program, which may hold spaces: utime and stime are the 14th and 15th field (proc_pid_stat(5)).
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-  } catch {
-    return Number.NaN;
-  }
+async function cpuSecondsOf({ process: { pid } }: StartedServer): Promise<number> {
+  return pid === undefined ? Number.NaN : (await pidusage(pid)).ctime / 1000;
 }
 
 interface Client {
