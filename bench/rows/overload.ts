@@ -5,7 +5,7 @@ import { comparedRow } from '../harness/row.ts';
 import { inTurns, type Section } from '../harness/section.ts';
 
 /** More than are needed to keep all cores at work. */
-const connections = 256;
+const connections = 128;
 /** In milliseconds: an answer that comes later is of no use. */
 const deadline = 1000;
 
