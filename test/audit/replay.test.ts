@@ -70,6 +70,33 @@ test.each(['with a thread', 'without'])('a replay that was stopped goes on where
   expect(await differences(built, log)).toEqual([]);
 });
 
+test('a replay by a thread ends at an event that it cannot read, and takes data in any spelling of JSON', async () => {
+  const { eventStore, file, live } = await longLog();
+  const edit = (column: string, value: string) => {
+    const db = new DatabaseSync(file);
+    const { before } = db
+      .prepare(`SELECT ${column} AS before FROM events WHERE position = 777`)
+      .get() as unknown as { before: string };
+    db.prepare(`UPDATE events SET ${column} = ? WHERE position = 777`).run(value);
+    db.close();
+    return before;
+  };
+  const built = () => replayInto(join(temporaryFolder(), 'read-model.db'), { eventStore, file });
+  for (const [column, value, error] of [
+    ['data', '{"secretId":', /at position 777, is not readable/],
+    ['metadata', '{', /at position 777, is not readable/],
+    ['metadata', '{}', /has no readable metadata/],
+    ['data', '{"secretId":1}', /MachineSecretSet does not fit its schema/],
+    ['type', 'MachineSecretForgotten', /MachineSecretForgotten is not an event type/],
+  ] as const) {
+    const before = edit(column, value);
+    await expect(built()).rejects.toThrow(error);
+    edit(column, before);
+  }
+  edit('data', JSON.stringify(JSON.parse(edit('data', '{}')), null, 2));
+  expect(await differences(live, { eventStore, file })).toEqual([]);
+});
+
 test('a check names each row that is not as the log says, and no value', async () => {
   const log = await auditedLog();
   const live = await projected(log.eventStore, join(log.folder, 'read-model.db'));
