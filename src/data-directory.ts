@@ -6,6 +6,7 @@ import writeFileAtomic from 'write-file-atomic';
 /** The folder that holds all of an instance on one machine. Only its owner may look into it. */
 export class DataDirectory {
   readonly eventsFile: string;
+  readonly personalKeysFile: string;
   readonly readModelFile: string;
   readonly adminCredentialsFile: string;
   readonly logTreeFolder: string;
@@ -15,6 +16,7 @@ export class DataDirectory {
   constructor(path: string, { create = true }: { readonly create?: boolean } = {}) {
     if (create) mkdirSync(path, { recursive: true, mode: 0o700 });
     this.eventsFile = join(path, 'events.db');
+    this.personalKeysFile = join(path, 'personal-keys.db');
     this.readModelFile = join(path, 'read-model.db');
     this.adminCredentialsFile = join(path, 'admin-credentials.json');
     this.logTreeFolder = join(path, 'log-tree');
@@ -23,12 +25,16 @@ export class DataDirectory {
 
   /** The master key in this folder, made when there is none. 32 bytes. Throws when the file does not hold such a key. */
   async masterKey(): Promise<Uint8Array> {
-    if (!existsSync(this.#masterKeyFile)) {
+    if (!this.hasMasterKey) {
       await writeSecretFile(this.#masterKeyFile, `${randomBytes(32).toString('base64')}\n`);
     }
     const key = parseMasterKey(readFileSync(this.#masterKeyFile, 'utf8').trim());
     if (key === undefined) throw new Error(`${this.#masterKeyFile} does not hold 32 bytes in base64`);
     return key;
+  }
+
+  get hasMasterKey(): boolean {
+    return existsSync(this.#masterKeyFile);
   }
 
   saveAdminCredentials(credentials: object): Promise<void> {

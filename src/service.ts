@@ -7,6 +7,7 @@ import type { TlsCredentials } from './api/listener.ts';
 import { oauthPaths } from './api/oauth/oauth-paths.ts';
 import { createServer } from './api/server.ts';
 import { CommandHandler } from './application/command-handler.ts';
+import { Erasures } from './application/erasures.ts';
 import { EventLog } from './application/event-log.ts';
 import { GithubSignatures } from './application/github-signatures.ts';
 import { boundedHasher } from './application/hash-queue.ts';
@@ -19,6 +20,7 @@ import { MachineUsers } from './application/machine-users.ts';
 import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts';
 import { Members } from './application/members.ts';
 import { Organizations } from './application/organizations.ts';
+import { openedLog } from './application/personal-fields.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
 import { SecretPolicies } from './application/secret-policies.ts';
 import { SecretTimekeeper } from './application/secret-timekeeper.ts';
@@ -32,6 +34,7 @@ import { headOf } from './eventstore/head.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
 import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
 import { version } from './package-version.ts';
+import { openPersonalFields } from './personal-data.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
@@ -152,13 +155,21 @@ async function start(
   );
   const dataDirectory = new DataDirectory(config.dataDir);
 
-  const { eventStore, isShared, isReachable } = openEventStore(config, dataDirectory, logger);
-  onRelease(() => eventStore.close());
+  const { eventStore: storedLog, isShared, isReachable } = openEventStore(config, dataDirectory, logger);
+  onRelease(() => storedLog.close());
   if (isShared && config.masterKey === undefined) throw new MissingMasterKeyError();
   const masterKeys = new MasterKeys(
     config.masterKey ?? (await dataDirectory.masterKey()),
     config.previousMasterKey,
   );
+  const personalFields = await openPersonalFields({
+    dataDirectory,
+    masterKeys,
+    eventStore: storedLog,
+    isShared,
+    onRelease,
+  });
+  const eventStore = openedLog(storedLog, personalFields);
   const readModel = ReadModel.openFile(dataDirectory.readModelFile, clock);
   onRelease(() => readModel.close());
   let head = 0n;
@@ -173,13 +184,21 @@ async function start(
   onRelease(() => projector.stop());
 
   const commands = new CommandHandler({
-    eventStore,
+    eventStore: storedLog,
     clock,
     waitForReadModel: (position) => projector.waitFor(position),
+    personalFields,
   });
-  const machineUsers = new MachineUsers(commands, hasher);
+  const machineUsers = new MachineUsers(commands, hasher, personalFields);
   const machineSecrets = new MachineSecrets(commands, hasher);
   const directory = readModel.queries;
+  const erasures = new Erasures({
+    eventStore: storedLog,
+    commands,
+    personalFields,
+    directory,
+    dropTraces: () => readModel.dropTraces(),
+  });
   let issuer = config.externalUrl ?? '';
   const authorizationServer = createAuthorizationServer(config, {
     issuer: () => issuer,
@@ -214,7 +233,7 @@ async function start(
   });
 
   const checkpoints = createLogCheckpoints(config, {
-    eventStore,
+    eventStore: storedLog,
     commands,
     masterKeys,
     directory,
@@ -237,6 +256,7 @@ async function start(
   const server = createServer({
     services: {
       machineUsers,
+      erasures,
       machineSecrets,
       secretPolicies: new SecretPolicies(commands),
       machineKeys: new MachineKeys(commands),
@@ -297,6 +317,7 @@ async function start(
   waitingFor = 'the read model to catch up with the log';
   projector.start();
   await projector.caughtUp;
+  await erasures.complete();
   waitingFor = 'the instance to be set up';
   const isNew = await onceReached(logger, () =>
     setUpInstance({

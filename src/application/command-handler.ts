@@ -12,6 +12,7 @@ import { checkNewEvent } from '../domain/event-schema.ts';
 import { WrongExpectedRevisionError } from '../eventstore/errors.ts';
 import type { EventStore, JsonObject, NewEvent, RecordedEvent } from '../eventstore/event-store.ts';
 import { hashOfEvent } from '../eventstore/hash-chain.ts';
+import { hasPersonalFields, isSealed, PersonalFields } from './personal-fields.ts';
 
 export type Clock = () => Date;
 
@@ -50,6 +51,8 @@ export interface CommandHandlerOptions {
   readonly clock: Clock;
   /** Resolves once this process's read model shows everything up to `position`: callers read their own writes. */
   readonly waitForReadModel: (position: bigint) => Promise<void>;
+  /** Default: personal fields are stored as they are. */
+  readonly personalFields?: PersonalFields;
 }
 
 /** How many streams are kept, so that a long one is not read from its begin for each command. */
@@ -62,6 +65,7 @@ export class CommandHandler {
   readonly #eventStore: EventStore;
   readonly #clock: Clock;
   readonly #waitForReadModel: (position: bigint) => Promise<void>;
+  readonly #personalFields: PersonalFields;
   /**
    * Commands on one stream take turns within this process, so that they do not conflict with each other.
    * Other processes are kept apart by the expected revision alone.
@@ -73,8 +77,14 @@ export class CommandHandler {
    */
   readonly #recent = new LRUCache<string, Loaded<unknown>>({ max: recentStreams });
 
-  constructor({ eventStore, clock, waitForReadModel }: CommandHandlerOptions) {
+  constructor({
+    eventStore,
+    clock,
+    waitForReadModel,
+    personalFields = new PersonalFields(),
+  }: CommandHandlerOptions) {
     this.#eventStore = eventStore;
+    this.#personalFields = personalFields;
     this.#clock = clock;
     this.#waitForReadModel = waitForReadModel;
   }
@@ -100,7 +110,8 @@ export class CommandHandler {
         ? await this.#readFromSnapshot(stream, aggregate.snapshots)
         : this.#eventStore.readStream(stream, { from: nextRevision(revision) });
     for await (const recorded of unread) {
-      state = decider.evolve(state, readStoredEvent(recorded) as DomainEvent as Occurred<Event>);
+      const opened = isSealed(recorded) ? await this.#personalFields.open(recorded) : recorded;
+      state = decider.evolve(state, readStoredEvent(opened) as DomainEvent as Occurred<Event>);
       last = recorded;
     }
     if (last !== undefined) [revision, hash] = [last.revision, hashOfEvent(last)];
@@ -150,7 +161,11 @@ export class CommandHandler {
       const streamVersion = nextRevision(loaded.revision) + BigInt(happened.length);
       const outcome = { state, streamVersion, occurredAt };
       if (happened.length === 0) return { outcome, position: undefined };
-      const { events, lastHash } = chained(stream, happened, loaded, eventIds, context);
+      const described = happened.map((event, index) => describe(event, eventIds.at(index), context));
+      const sealed = described.some(hasPersonalFields)
+        ? await Promise.all(described.map((event) => this.#sealed(stream, event)))
+        : described;
+      const { events, lastHash } = chained(stream, sealed, loaded);
       const { position, revision } = await this.#eventStore.append(stream, events, loaded.revision);
       this.#recent.set(stream, { state, revision, hash: lastHash });
       return { outcome, position };
@@ -171,6 +186,10 @@ export class CommandHandler {
     const { outcome, position } = await this.#turns.acquire(stream, run);
     if (position !== undefined) await this.#waitForReadModel(position);
     return outcome;
+  }
+
+  async #sealed(stream: string, event: NewEvent): Promise<NewEvent> {
+    return { ...event, data: await this.#personalFields.seal({ ...event, stream }) };
   }
 }
 
@@ -232,28 +251,30 @@ function nextRevision(revision: bigint | 'no_stream'): bigint {
   return revision === 'no_stream' ? 0n : revision + 1n;
 }
 
-/** The events as they are stored, each with the hash of the one before it, and the hash of the last. */
+/** The event as it is stored, but for the hash of the one before it. */
+function describe(event: Occurred<DomainEvent>, id: string, context: CommandContext): NewEvent {
+  const { data, schemaVersion } = checkNewEvent(eventCatalogue, event);
+  const metadata = {
+    schemaVersion,
+    occurredAt: event.occurredAt,
+    editor: context.editor,
+    ...(context.origin && { origin: context.origin }),
+    $correlationId: context.correlationId,
+    $causationId: context.causationId,
+  } satisfies Omit<EventMetadata, 'previousHash'>;
+  return { id, type: event.type, data: data as JsonObject, metadata };
+}
+
+/** The events, each with the hash of the one before it, and the hash of the last. */
 function chained(
   stream: string,
-  happened: readonly Occurred<DomainEvent>[],
+  described: readonly NewEvent[],
   loaded: Loaded<unknown>,
-  eventIds: EventIds,
-  context: CommandContext,
 ): { events: NewEvent[]; lastHash: string | null } {
   let revision = nextRevision(loaded.revision);
   let lastHash = loaded.hash;
-  const events = happened.map((event, index) => {
-    const { data, schemaVersion } = checkNewEvent(eventCatalogue, event);
-    const metadata = {
-      schemaVersion,
-      occurredAt: event.occurredAt,
-      editor: context.editor,
-      ...(context.origin && { origin: context.origin }),
-      $correlationId: context.correlationId,
-      $causationId: context.causationId,
-      previousHash: lastHash,
-    } satisfies EventMetadata;
-    const stored = { id: eventIds.at(index), type: event.type, data: data as JsonObject, metadata };
+  const events = described.map((event) => {
+    const stored = { ...event, metadata: { ...event.metadata, previousHash: lastHash } };
     lastHash = hashOfEvent({ ...stored, stream, revision });
     revision += 1n;
     return stored;

@@ -13,6 +13,7 @@ import {
   retryOnConflict,
 } from './command-handler.ts';
 import { Owners } from './owners.ts';
+import type { PersonalFields } from './personal-fields.ts';
 import { newObjectId, newSecretId, newSecretRandom } from './random-ids.ts';
 import type { SecretHasher } from './secret-hasher.ts';
 import { SecretPolicies } from './secret-policies.ts';
@@ -65,10 +66,11 @@ export class MachineUsers {
   readonly #policies: SecretPolicies;
   readonly #owners: Owners;
 
-  constructor(commands: CommandHandler, hasher: SecretHasher) {
+  /** @param personalFields default: user names are stored as they are */
+  constructor(commands: CommandHandler, hasher: SecretHasher, personalFields?: PersonalFields) {
     this.#commands = commands;
     this.#hasher = hasher;
-    this.#userNames = new UserNames(commands);
+    this.#userNames = new UserNames(commands, personalFields);
     this.#policies = new SecretPolicies(commands);
     this.#owners = new Owners(commands);
   }
@@ -132,20 +134,20 @@ export class MachineUsers {
     userName: string,
     context: CommandContext,
   ): Promise<ChangeDetails> {
-    const { outcome, oldName, oldRevision } = await retryOnConflict(async () => {
+    const { outcome, oldName, reservation } = await retryOnConflict(async () => {
       const { state, revision } = await this.#commands.load(machineUser, userId);
       // Refused before the name is claimed, so that nothing has to be taken back.
       const decided = machineUser.decider.decide(command, state, this.#commands.now().toISOString());
       const oldName = requireExisting(state).userName;
-      const oldRevision = await this.#userNames.revisionOf(oldName);
+      const reservation = await this.#userNames.reservationOf(oldName);
       if (decided.some(({ type }) => type === 'MachineUserNameChanged')) {
         await this.#userNames.claim(userName, userId, context);
       }
       const outcome = await this.#commands.execute(machineUser, userId, command, context, revision);
-      return { outcome, oldName, oldRevision };
+      return { outcome, oldName, reservation };
     });
     if (normalizeUserName(oldName) !== normalizeUserName(userName)) {
-      await this.#userNames.releaseAt(oldRevision, oldName, userId, context);
+      await this.#userNames.releaseAt(reservation, userId, context);
     }
     return detailsOfChange(outcome);
   }

@@ -1,9 +1,11 @@
 import { machineUser, userName as userNameAggregate } from '../domain/aggregates.ts';
 import { KeyturnError } from '../domain/errors.ts';
 import { exists } from '../domain/machine-user/state.ts';
+import type { UserNameState } from '../domain/user-name/decider.ts';
 import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import { WrongExpectedRevisionError } from '../eventstore/errors.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
+import { PersonalFields } from './personal-fields.ts';
 
 /**
  * How long a claim that its user does not use yet is left alone, in milliseconds. It only keeps users that are
@@ -11,12 +13,24 @@ import type { CommandContext, CommandHandler } from './command-handler.ts';
  */
 const unusedClaimGrace = 30_000;
 
-/** Keeps user names unique in the instance. `docs/adr/0004-user-name-reservation.md` has the reasoning. */
+/** The stream in which a name is reserved, and where that stands. */
+export interface NameReservation {
+  /** Of the stream: a hash of the name, or the name itself. */
+  readonly id: string;
+  readonly revision: bigint | 'no_stream';
+}
+
+/**
+ * Keeps user names unique in the instance. `docs/adr/0004-user-name-reservation.md` has the reasoning, and
+ * `docs/adr/0027-hashed-user-names.md` says how their streams are named.
+ */
 export class UserNames {
   readonly #commands: CommandHandler;
+  readonly #personalFields: PersonalFields;
 
-  constructor(commands: CommandHandler) {
+  constructor(commands: CommandHandler, personalFields = new PersonalFields()) {
     this.#commands = commands;
+    this.#personalFields = personalFields;
   }
 
   /**
@@ -29,47 +43,49 @@ export class UserNames {
    */
   async claim(userName: string, userId: string, context: CommandContext): Promise<void> {
     const name = normalizeUserName(userName);
-    const { state, revision } = await this.#commands.load(userNameAggregate, name);
+    const { id, state, revision } = await this.#find(name);
     if (state.status === 'claimed' && state.userId !== userId) {
       const age = this.#commands.now().getTime() - Date.parse(state.claimedAt);
       const unused = !(await this.#isUsed(name, state.userId)) && age > unusedClaimGrace;
       if (!unused) throw new KeyturnError('USER_NAME_TAKEN');
-      await this.#takeOver(name, userId, state.userId, revision, context);
+      await this.#takeOver(name, { id, revision }, userId, state.userId, context);
       return;
     }
-    await this.#commands.execute(userNameAggregate, name, { type: 'ClaimUserName', userId }, context);
+    await this.#commands.execute(userNameAggregate, id, { type: 'ClaimUserName', userId }, context);
   }
 
-  /** Where the name's stream stands: what {@link releaseAt} takes. */
-  async revisionOf(userName: string): Promise<bigint | 'no_stream'> {
-    return (await this.#commands.load(userNameAggregate, normalizeUserName(userName))).revision;
+  /** Where the name's reservation stands: what {@link releaseAt} takes. */
+  async reservationOf(userName: string): Promise<NameReservation> {
+    return this.#find(normalizeUserName(userName));
   }
 
   /** Makes the name free, if `userId` holds it. */
   async release(userName: string, userId: string, context: CommandContext): Promise<void> {
-    const name = normalizeUserName(userName);
-    await this.#commands.execute(userNameAggregate, name, { type: 'ReleaseUserName', userId }, context);
+    const { id } = await this.reservationOf(userName);
+    await this.#commands.execute(userNameAggregate, id, { type: 'ReleaseUserName', userId }, context);
   }
 
   /**
-   * Makes the name free, if `userId` holds it and has not claimed it again since `revision`.
+   * Makes the name free, if `userId` holds it and has not claimed it again since.
    *
-   * The caller must have read the revision before it stored that the user has another name: who renames the user back
+   * The caller must have read the reservation before it stored that the user has another name: who renames the user back
    * claims later than that.
    */
-  async releaseAt(
-    revision: bigint | 'no_stream',
-    userName: string,
-    userId: string,
-    context: CommandContext,
-  ): Promise<void> {
-    const name = normalizeUserName(userName);
+  async releaseAt({ id, revision }: NameReservation, userId: string, context: CommandContext): Promise<void> {
     const release = { type: 'ReleaseUserName', userId } as const;
     try {
-      await this.#commands.execute(userNameAggregate, name, release, context, revision);
+      await this.#commands.execute(userNameAggregate, id, release, context, revision);
     } catch (error) {
       if (!(error instanceof WrongExpectedRevisionError)) throw error;
     }
+  }
+
+  /** A name that was claimed under itself, as earlier versions did, stays there until it is free. */
+  async #find(name: string): Promise<NameReservation & { readonly state: UserNameState }> {
+    const plain = await this.#commands.load(userNameAggregate, name);
+    const hash = await this.#personalFields.hashUserName(name);
+    if (hash === undefined || plain.state.status === 'claimed') return { id: name, ...plain };
+    return { id: hash, ...(await this.#commands.load(userNameAggregate, hash)) };
   }
 
   async #isUsed(name: string, userId: string): Promise<boolean> {
@@ -84,16 +100,16 @@ export class UserNames {
    */
   async #takeOver(
     name: string,
+    { id, revision }: NameReservation,
     userId: string,
     lapsedUserId: string,
-    revision: bigint | 'no_stream',
     context: CommandContext,
   ): Promise<void> {
     const lapse = { type: 'LapseUserNameClaim', userName: name } as const;
     await this.#commands.execute(machineUser, lapsedUserId, lapse, context);
     await this.#commands.execute(
       userNameAggregate,
-      name,
+      id,
       { type: 'TakeOverUserName', userId, lapsedUserId },
       context,
       revision,

@@ -1,3 +1,4 @@
+import type { PersonalFields } from '../application/personal-fields.ts';
 import {
   idOfStream,
   machineSecretUse,
@@ -10,20 +11,32 @@ import { normalizeUserName } from '../domain/user-name/normalize.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { AuditError } from './audit-error.ts';
 
+const lastEvent = { direction: 'backwards', limit: 1 } as const;
+
 /** Streams that hold who has which role: those of the organizations, and the instance's. */
 const memberStreams = { streamPrefixes: [`${organization.category}-`, 'instance-'] };
 
 /**
  * The id of the machine user that `idOrName` names, also of one that was removed: an id, else the user name of the last
- * user who held it.
+ * user who held it, unless that user was erased.
  *
  * @throws AuditError there never was such a user
  */
-export async function findMachineUser(eventStore: EventStore, idOrName: string): Promise<string> {
+export async function findMachineUser(
+  {
+    eventStore,
+    personalFields,
+  }: { readonly eventStore: EventStore; readonly personalFields: PersonalFields },
+  idOrName: string,
+): Promise<string> {
   for await (const _ of eventStore.readStream(streamOf(machineUser, idOrName), { limit: 1 })) return idOrName;
-  const names = streamOf(userName, normalizeUserName(idOrName));
-  for await (const { data } of eventStore.readStream(names, { direction: 'backwards', limit: 1 })) {
-    return String(data['userId']);
+  const name = normalizeUserName(idOrName);
+  for (const id of [await personalFields.hashUserName(name), name]) {
+    const names = id === undefined ? [] : eventStore.readStream(streamOf(userName, id), lastEvent);
+    for await (const { data } of names) {
+      const userId = String(data['userId']);
+      if ((await personalFields.stateOf(userId)) !== 'erased') return userId;
+    }
   }
   throw new AuditError(`there is no machine user with the id or the user name ${JSON.stringify(idOrName)}`);
 }

@@ -120,7 +120,7 @@ class HistorySubject {
     const before = fieldsOf(this.#state);
     this.#state = machineUser.decider.evolve(this.#state, event as Occurred<MachineUserEvent>);
     if (exists(this.#state)) this.#organizationId = this.#state.organizationId;
-    const changes = [...difference(before, fieldsOf(this.#state)), ...changesBesideState(event)];
+    const changes = [...difference(before, fieldsOf(this.#state), event.data), ...changesBesideState(event)];
     return { changes, organizationId: this.#organizationId };
   }
 
@@ -151,11 +151,12 @@ function secretInWords(secret: MachineSecret): string {
   return end === undefined ? secret.secretId : `${secret.secretId} until ${end}`;
 }
 
-function difference(before: Fields, after: Fields): FieldChange[] {
+/** @param named what the event says: what it changed is told also where nobody can read any more from what to what */
+function difference(before: Fields, after: Fields, named: object): FieldChange[] {
   const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])];
   return fields
     .map((field) => ({ field, from: before[field] ?? '', to: after[field] ?? '' }))
-    .filter(({ from, to }) => from !== to);
+    .filter(({ field, from, to }) => from !== to || (from !== '' && field in named));
 }
 
 /** Of events that change nothing about a user that can be shown. */

@@ -3,20 +3,21 @@ import { findMachineUser } from '../audit/machine-user-events.ts';
 import { type Moment, resolveMoment } from '../audit/moment.ts';
 import { type StandingDifference, standingDifferences } from '../audit/standing-differences.ts';
 import type { MachineUserStanding } from '../projections/machine-user-states.ts';
-import { type OpenedLog, withAuditedLog } from './audited-log.ts';
+import { type ReadableLog, withReadableLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { jsonArray, ndjson, tableBlocks, writeOut, writePaged } from './output.ts';
 
 export interface AsOfSettings {
   readonly dataDir: string;
   readonly eventStore: string;
+  readonly masterKey?: string | undefined;
   readonly format: 'table' | 'json' | 'ndjson';
   readonly user?: string | undefined;
 }
 
 /** Shows who could sign in at a moment, with which secret, and who had which role. */
 export async function asOf(moment: string, settings: AsOfSettings): Promise<void> {
-  await withAuditedLog(settings, async (log) => {
+  await withReadableLog(settings, async (log) => {
     const at = await resolveMoment(log.eventStore, moment);
     const standings = standingsAt(log, at, settings.user);
     if (settings.format === 'table') await writePaged(standingTable(standings, at));
@@ -26,7 +27,7 @@ export async function asOf(moment: string, settings: AsOfSettings): Promise<void
 
 /** Shows what changed between two moments. */
 export async function diff(from: string, to: string, settings: AsOfSettings): Promise<void> {
-  await withAuditedLog(settings, async (log) => {
+  await withReadableLog(settings, async (log) => {
     const [a, b] = [await resolveMoment(log.eventStore, from), await resolveMoment(log.eventStore, to)];
     const { user, format } = settings;
     const differences = standingDifferences(standingsAt(log, a, user), standingsAt(log, b, user));
@@ -40,18 +41,20 @@ async function writeAs(format: 'json' | 'ndjson', values: AsyncIterable<unknown>
 }
 
 async function* standingsAt(
-  { eventStore }: OpenedLog,
+  log: ReadableLog,
   { position }: Moment,
   user: string | undefined,
 ): AsyncGenerator<MachineUserStanding> {
   if (user !== undefined) {
-    const standing = await machineUserAsOf(eventStore, await findMachineUser(eventStore, user), position);
+    const standing = await machineUserAsOf(log.eventStore, await findMachineUser(log, user), position);
     if (standing !== undefined) yield standing;
     return;
   }
   const progress = eventProgress('reading the log');
   try {
-    for await (const standing of machineUsersAsOf(eventStore, position, { onProgress: progress.update })) {
+    for await (const standing of machineUsersAsOf(log.eventStore, position, {
+      onProgress: progress.update,
+    })) {
       progress.stop();
       yield standing;
     }

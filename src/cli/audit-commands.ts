@@ -57,6 +57,7 @@ export function addAuditCommands(program: Command): void {
     .argument('<user>', 'id or user name; also of a user that was removed')
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(
       new Option('--format <format>', 'form of the answer')
         .choices(['table', 'json', 'ndjson', 'csv'] as const)
@@ -83,6 +84,7 @@ export function addAuditCommands(program: Command): void {
     .argument('<moment>', momentForm)
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(standingFormat())
     .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
     .action(async (moment, settings) => (await import('./as-of.ts')).asOf(moment, settings));
@@ -94,6 +96,7 @@ export function addAuditCommands(program: Command): void {
     .argument('<to>', momentForm)
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(standingFormat())
     .addOption(new Option('--user <user>', 'only this machine user: id or user name'))
     .action(async (from, to, settings) => (await import('./as-of.ts')).diff(from, to, settings));
@@ -105,6 +108,7 @@ export function addAuditCommands(program: Command): void {
     )
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(
       new Option('--check', 'change nothing: compare the live read model with the log, row by row').conflicts(
         'projection',
@@ -140,6 +144,7 @@ export function addAuditCommands(program: Command): void {
     .description('write one page for auditors: secrets by age, rotations, who rotates, state of the log')
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(new Option('--out <file>', 'the page').default('report.html'))
     .action(async (settings) => (await import('./report.ts')).report(settings));
 }

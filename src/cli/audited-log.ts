@@ -1,21 +1,41 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { MasterKeys } from '../application/master-keys.ts';
+import { openedLog, PersonalFields } from '../application/personal-fields.ts';
 import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
 import { EventStoreUnavailableError, EventStoreUnusableError } from '../eventstore/errors.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
+import {
+  openSqlitePersonalKeys,
+  type SqlitePersonalKeysOptions,
+} from '../eventstore/sqlite/sqlite-personal-keys.ts';
+import { personalKeysOptions } from '../personal-data.ts';
+import { InvalidSettingError, masterKeyOf } from './settings.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
 export interface OpenedLog extends AuditedLog {
   readonly dataDirectory: DataDirectory;
 }
 
+/** The same, with its personal fields opened. */
+export interface ReadableLog extends OpenedLog {
+  readonly personalFields: PersonalFields;
+  readonly personalKeys: SqlitePersonalKeysOptions | undefined;
+  /** The log itself, for who hashes events. */
+  readonly stored: OpenedLog;
+}
+
 export interface LogSettings {
   readonly dataDir: string;
   /** `sqlite`, in the data directory, or a connection string. */
   readonly eventStore: string;
+}
+
+export interface ReadableLogSettings extends LogSettings {
+  readonly masterKey?: string | undefined;
 }
 
 /** Runs an audit command on the log of an instance. What the user can mend is told in one line, with status 1. */
@@ -31,6 +51,39 @@ export async function withAuditedLog(
       await log.eventStore.close();
     }
   });
+}
+
+/** The same for a command that shows who users are. */
+export async function withReadableLog(
+  { masterKey, ...settings }: ReadableLogSettings,
+  run: (log: ReadableLog) => Promise<void>,
+): Promise<void> {
+  await withAuditedLog(settings, async (stored) => {
+    const personalKeys = await personalKeysOf(stored.dataDirectory, masterKeyOf(masterKey));
+    const keys = personalKeys && openSqlitePersonalKeys(personalKeys);
+    const personalFields = new PersonalFields(keys, false);
+    try {
+      const eventStore = openedLog(stored.eventStore, personalFields);
+      await run({ ...stored, eventStore, personalFields, personalKeys, stored });
+    } finally {
+      keys?.close();
+    }
+  });
+}
+
+/** Undefined for a log without keys: one that nothing is sealed in, or a node's of an event store of many. */
+async function personalKeysOf(
+  dataDirectory: DataDirectory,
+  masterKey: Uint8Array | undefined,
+): Promise<SqlitePersonalKeysOptions | undefined> {
+  if (!existsSync(dataDirectory.personalKeysFile)) return undefined;
+  if (masterKey === undefined && !dataDirectory.hasMasterKey) {
+    throw new AuditError(
+      'to show who users are, the master key is needed: KEYTURN_MASTER_KEY (--master-key)',
+    );
+  }
+  const masterKeys = new MasterKeys(masterKey ?? (await dataDirectory.masterKey()));
+  return { ...personalKeysOptions(dataDirectory, masterKeys), readOnly: true };
 }
 
 async function openLog({ dataDir, eventStore }: LogSettings): Promise<OpenedLog> {
@@ -55,7 +108,7 @@ export function requireEmbeddedStore({ eventStore }: LogSettings, instead: strin
   if (eventStore !== 'sqlite') throw new AuditError(`this is for the embedded event store only: ${instead}`);
 }
 
-const expectedErrors = [AuditError, EventStoreUnusableError, EventStoreUnavailableError];
+const expectedErrors = [AuditError, InvalidSettingError, EventStoreUnusableError, EventStoreUnavailableError];
 
 export async function reportingErrors(run: () => Promise<void>): Promise<void> {
   try {

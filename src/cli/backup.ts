@@ -9,6 +9,7 @@ import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
 import { fileErrorsReported, reportingErrors, requireEmbeddedStore, withAuditedLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
+import { addPersonalKeys, savePersonalKeys } from './personal-keys.ts';
 import { verificationText } from './verify.ts';
 
 export interface BackupSettings {
@@ -16,11 +17,14 @@ export interface BackupSettings {
   readonly eventStore: string;
 }
 
-/** Copies the log of a running or stopped instance into a new file. */
+/** Copies the log of a running or stopped instance into a new file, and the keys of its personal fields into one beside it. */
 export async function backup(file: string, settings: BackupSettings): Promise<void> {
   await withAuditedLog(settings, async ({ dataDirectory }) => {
     requireEmbeddedStore(settings, 'back up the store itself, or use keyturn export');
-    await fileErrorsReported(() => backUpEventLog(dataDirectory.eventsFile, resolve(file)));
+    await fileErrorsReported(async () => {
+      await backUpEventLog(dataDirectory.eventsFile, resolve(file));
+      await savePersonalKeys(settings.dataDir, file);
+    });
     say(`the log is backed up to ${file}. The master key is not in it: keep it too, apart from this`);
   });
 }
@@ -51,6 +55,8 @@ export async function restore(file: string, settings: RestoreSettings): Promise<
         try {
           copyFileSync(file, restored);
           await requireIntact(restored);
+          // Before the log: the old one can do with more keys than it needs.
+          addPersonalKeys(dataDir, file);
           putInPlace(restored, directory);
         } finally {
           for (const suffix of ['', '-wal', '-shm']) rmSync(restored + suffix, { force: true });

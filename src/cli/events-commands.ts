@@ -11,6 +11,7 @@ export function addEventsCommands(program: Command): void {
     .description('follow the log: one line for each event as it happens')
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(serveOptions.externalUrl)
     .addOption(
       new Option(

@@ -3,12 +3,13 @@ import { AuditError } from '../audit/audit-error.ts';
 import { findMachineUser } from '../audit/machine-user-events.ts';
 import { type FieldChange, type HistoryEntry, userHistory } from '../audit/user-history.ts';
 import { eventCatalogue } from '../domain/event-catalogue.ts';
-import { withAuditedLog } from './audited-log.ts';
+import { withReadableLog } from './audited-log.ts';
 import { csv, jsonArray, ndjson, tableBlocks, writeOut, writePaged } from './output.ts';
 
 export interface HistorySettings {
   readonly dataDir: string;
   readonly eventStore: string;
+  readonly masterKey?: string | undefined;
   readonly format: 'table' | 'json' | 'ndjson' | 'csv';
   readonly since?: string | undefined;
   readonly until?: string | undefined;
@@ -21,12 +22,12 @@ const narrowest = 100;
 
 /** Shows the life of a machine user. */
 export async function history(idOrName: string, settings: HistorySettings): Promise<void> {
-  await withAuditedLog(settings, async ({ eventStore }) => {
+  await withReadableLog(settings, async (log) => {
     const { format, since, until, type: types, after, limit } = settings;
     const unknown = types?.find((type) => !Object.hasOwn(eventCatalogue, type));
     if (unknown !== undefined) throw new AuditError(`${unknown} is no event type: docs/events.md lists them`);
-    const userId = await findMachineUser(eventStore, idOrName);
-    const entries = userHistory(eventStore, userId, { since, until, types, after, limit });
+    const userId = await findMachineUser(log, idOrName);
+    const entries = userHistory(log.eventStore, userId, { since, until, types, after, limit });
     if (format === 'table') await writePaged(tableBlocks(entries, tableOptions(), cellsOf, colouredByType));
     if (format === 'json') await writeOut(jsonArray(entries));
     if (format === 'ndjson') await writeOut(ndjson(entries));

@@ -5,6 +5,7 @@ import { Command } from '@commander-js/extra-typings';
 import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
 import { keepCompiledCode } from './compile-cache.ts';
+import { addEraseCommand } from './erase.ts';
 import { addEventsCommands } from './events-commands.ts';
 import { addKeysCommands } from './keys.ts';
 import { addMoveCommands } from './move-commands.ts';
@@ -65,6 +66,7 @@ program
   .action(async () => (await import('./demo.ts')).demo());
 
 addAuditCommands(program);
+addEraseCommand(program);
 addEventsCommands(program);
 addKeysCommands(program);
 addMoveCommands(program);

@@ -8,6 +8,7 @@ import type { EventStore } from '../eventstore/event-store.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 import { fileErrorsReported, type LogSettings, openEventStoreDb, reportingErrors } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
+import { addPersonalKeys, savePersonalKeys } from './personal-keys.ts';
 
 /** Writes all events of a store to a file. */
 export async function moveOut({ output, ...settings }: LogSettings & { output: string }): Promise<void> {
@@ -25,6 +26,7 @@ async function exportTo(file: string, settings: LogSettings): Promise<void> {
   try {
     const events = await exportLog(eventStore, file, { onProgress: progress.update });
     progress.stop();
+    await savePersonalKeys(settings.dataDir, file);
     process.stdout.write(`exported ${events} events to ${file}\n`);
   } finally {
     progress.stop();
@@ -34,6 +36,7 @@ async function exportTo(file: string, settings: LogSettings): Promise<void> {
 
 async function importFrom(file: string, settings: LogSettings): Promise<void> {
   if (!existsSync(file)) throw new AuditError(`there is no file ${file}`);
+  addPersonalKeys(settings.dataDir, file);
   const eventStore = await openTarget(settings);
   const progress = eventProgress('importing');
   try {

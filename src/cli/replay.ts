@@ -9,13 +9,14 @@ import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { headOf } from '../eventstore/head.ts';
 import { syncToDisk } from '../eventstore/sqlite/sync-to-disk.ts';
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
-import { type OpenedLog, requireEmbeddedStore, withAuditedLog } from './audited-log.ts';
+import { type ReadableLog, requireEmbeddedStore, withReadableLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { toJson } from './output.ts';
 
 export interface ReplaySettings {
   readonly dataDir: string;
   readonly eventStore: string;
+  readonly masterKey?: string | undefined;
   readonly check?: true | undefined;
   readonly projection?: string | undefined;
 }
@@ -29,7 +30,7 @@ export async function replay(settings: ReplaySettings): Promise<void> {
   const interrupt = () => interrupted.abort();
   process.once('SIGINT', interrupt);
   try {
-    await withAuditedLog(settings, async (log) => {
+    await withReadableLog(settings, async (log) => {
       if (settings.projection !== undefined)
         await runProjection(log, settings.projection, interrupted.signal);
       else if (settings.check) await check(log, interrupted.signal);
@@ -43,7 +44,7 @@ export async function replay(settings: ReplaySettings): Promise<void> {
   }
 }
 
-async function rebuild(log: OpenedLog, signal: AbortSignal): Promise<void> {
+async function rebuild(log: ReadableLog, signal: AbortSignal): Promise<void> {
   const { readModelFile } = log.dataDirectory;
   const besides = `${readModelFile}.replay`;
   const build = async () => {
@@ -88,7 +89,7 @@ function lockInstance({ eventsFile, readModelFile }: DataDirectory): () => void 
 }
 
 /** Differences as NDJSON on standard output; status 1 when there are any. */
-async function check(log: OpenedLog, signal: AbortSignal): Promise<void> {
+async function check(log: ReadableLog, signal: AbortSignal): Promise<void> {
   const progress = eventProgress('replaying');
   let differences = 0;
   const options = { signal, onProgress: progress.update };
@@ -110,7 +111,7 @@ async function check(log: OpenedLog, signal: AbortSignal): Promise<void> {
   if (differences > 0) process.exitCode = 1;
 }
 
-async function runProjection({ eventStore }: OpenedLog, path: string, signal: AbortSignal): Promise<void> {
+async function runProjection({ eventStore }: ReadableLog, path: string, signal: AbortSignal): Promise<void> {
   const file = resolve(path);
   const projection = customProjectionOf(await importFile(file), path);
   const head = Number(await headOf(eventStore));

@@ -4,20 +4,23 @@ import { reportData } from '../audit/report/report-data.ts';
 import { reportPage } from '../audit/report/report-page.ts';
 import { verifyLog } from '../audit/verify-log.ts';
 import { headOf } from '../eventstore/head.ts';
-import { withAuditedLog } from './audited-log.ts';
+import { withReadableLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 
 export interface ReportSettings {
   readonly dataDir: string;
   readonly eventStore: string;
+  readonly masterKey?: string | undefined;
   readonly out: string;
 }
 
 /** Writes one page for auditors: secrets by age, rotations, who rotates, and whether the log is intact. */
 export async function report({ out, ...settings }: ReportSettings): Promise<void> {
-  await withAuditedLog(settings, async (log) => {
+  await withReadableLog(settings, async (log) => {
     const verifying = eventProgress('verifying');
-    const verification = await verifyLog(log, { onProgress: verifying.update }).finally(verifying.stop);
+    const verification = await verifyLog(log.stored, { onProgress: verifying.update }).finally(
+      verifying.stop,
+    );
     const head = Number(await headOf(log.eventStore));
     const reading = eventProgress('reading the log');
     const data = await reportData(log.eventStore, {

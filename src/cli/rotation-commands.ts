@@ -25,6 +25,7 @@ export function addRotationCommands(program: Command): void {
     .description('list the live secrets to look at: replaced ones still used, unused ones, old ones')
     .addOption(serveOptions.dataDir)
     .addOption(serveOptions.eventStore)
+    .addOption(serveOptions.masterKey)
     .addOption(
       new Option('--unused-days <number>', 'days without use after which a secret is listed')
         .default(90)

@@ -1,12 +1,13 @@
 import { type StaleSecret, staleSecrets } from '../audit/stale-secrets.ts';
 import { headOf } from '../eventstore/head.ts';
-import { withAuditedLog } from './audited-log.ts';
+import { withReadableLog } from './audited-log.ts';
 import { eventProgress } from './event-progress.ts';
 import { csv, jsonArray, tableBlocks, writeOut, writePaged } from './output.ts';
 
 export interface StaleSettings {
   readonly dataDir: string;
   readonly eventStore: string;
+  readonly masterKey?: string | undefined;
   readonly unusedDays: number;
   readonly oldDays: number;
   readonly format: 'table' | 'json' | 'csv';
@@ -15,8 +16,14 @@ export interface StaleSettings {
 const columns = ['user', 'userId', 'secret', 'reasons', 'created', 'last used', 'retires'];
 
 /** Lists the live secrets that somebody should look at: replaced ones that are still used, unused ones, old ones. */
-export async function stale({ dataDir, eventStore: store, format, ...limits }: StaleSettings): Promise<void> {
-  await withAuditedLog({ dataDir, eventStore: store }, async ({ eventStore }) => {
+export async function stale({
+  dataDir,
+  eventStore: store,
+  masterKey,
+  format,
+  ...limits
+}: StaleSettings): Promise<void> {
+  await withReadableLog({ dataDir, eventStore: store, masterKey }, async ({ eventStore }) => {
     const head = Number(await headOf(eventStore));
     const progress = eventProgress('reading the log');
     const onProgress = (position: number) => progress.update(position, head);

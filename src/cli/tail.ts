@@ -6,12 +6,13 @@ import { type CloudEvent, eventNameOf } from '../subscriptions/cloud-event.ts';
 import { StoreFeed } from '../subscriptions/event-feed.ts';
 import { isPublishedEventType, type PublishedEventType } from '../subscriptions/published-events.ts';
 import { followEvents } from '../subscriptions/subscribe.ts';
-import { withAuditedLog } from './audited-log.ts';
+import { withReadableLog } from './audited-log.ts';
 import { ndjson, printable, writeOut } from './output.ts';
 
 export interface TailSettings {
   readonly dataDir: string;
   readonly eventStore: string;
+  readonly masterKey?: string | undefined;
   readonly externalUrl?: string | undefined;
   readonly after?: bigint | undefined;
   readonly type?: readonly string[] | undefined;
@@ -22,11 +23,12 @@ export interface TailSettings {
 
 /** Follows the log, of an instance that runs or not, until SIGINT or SIGTERM. */
 export async function tail(settings: TailSettings): Promise<void> {
-  await withAuditedLog(settings, async ({ eventStore }) => {
+  await withReadableLog(settings, async (log) => {
+    const { eventStore } = log;
     const { after, type: types = [], user, externalUrl = 'urn:keyturn', json } = settings;
     const filter = {
       types: types.map(publishedType),
-      userId: user === undefined ? undefined : await findMachineUser(eventStore, user),
+      userId: user === undefined ? undefined : await findMachineUser(log, user),
     };
     const stopping = new AbortController();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());

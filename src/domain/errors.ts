@@ -144,6 +144,21 @@ export const errorTable = {
     text: 'User is not active or initial',
   },
   USER_NOT_LOCKED: { grpc: 'FAILED_PRECONDITION', id: 'COMMAND-4M0ds', text: 'User is not locked' },
+  USER_NOT_REMOVED: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-NotRemoved',
+    text: 'only a user that was removed can be erased',
+  },
+  USER_NOT_SEALED: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-NotSealed',
+    text: "the user's personal fields were stored in the clear and cannot be erased",
+  },
+  ERASURE_UNSUPPORTED: {
+    grpc: 'FAILED_PRECONDITION',
+    id: 'KEYTURN-NoErasure',
+    text: 'users can be erased with the embedded event store only',
+  },
   USER_NOT_MACHINE: {
     grpc: 'INVALID_ARGUMENT',
     id: 'KEYTURN-MachineOnly',

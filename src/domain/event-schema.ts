@@ -8,6 +8,8 @@ export interface EventSchema<Data extends object = object> {
   /** The version that is written today. The first is 1. */
   readonly version: number;
   readonly data: z.ZodType<Data>;
+  /** The fields that tell who somebody is: stored sealed, so that they can be erased. Texts, at the top of `data`. */
+  readonly personal?: readonly string[];
   /** `upcasts[n]` reads version n as version n + 1. One for each version before today's; stored events are never rewritten. */
   readonly upcasts?: Readonly<Record<number, Upcast>>;
 }

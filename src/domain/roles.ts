@@ -1,6 +1,6 @@
 /**
  * Which permissions each role of a member grants, for the permissions that Keyturn's methods ask for. The names are
- * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`, and there is no `webhook.…`. Roles of the instance hold in every
+ * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`, and there is no `webhook.…` and no `user.erase`. Roles of the instance hold in every
  * organization, roles of an organization only in it.
  */
 const everythingOnUsers = ['user.read', 'user.write', 'user.delete', 'user.global.read'];
@@ -13,6 +13,7 @@ const ownOrganization = [
   'org.write',
   ...everythingOnMembers,
   ...everythingOnUsers,
+  'user.erase',
   'user.credential.write',
   ...ownPolicies,
 ];

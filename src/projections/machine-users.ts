@@ -63,10 +63,16 @@ export const machineUsersProjection: Projection = {
       failed_checks     INTEGER NOT NULL, -- of its secrets, since it was added
       last_failed_check TEXT
     ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE erased_users (
+      user_id   TEXT PRIMARY KEY,
+      erased_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
   `,
 
   indexes: `
-    CREATE UNIQUE INDEX IF NOT EXISTS machine_users_by_login_name ON machine_users (login_name);
+    -- Not unique: users who are erased share a name, until their removal is projected too.
+    CREATE INDEX IF NOT EXISTS machine_users_by_login_name ON machine_users (login_name);
     CREATE INDEX IF NOT EXISTS machine_users_by_user_name ON machine_users (organization_id, user_name);
     CREATE INDEX IF NOT EXISTS machine_users_by_folded_name ON machine_users (organization_id, login_name);
     CREATE INDEX IF NOT EXISTS machine_users_by_creation_date ON machine_users (organization_id, creation_date);
@@ -87,6 +93,7 @@ export const machineUsersProjection: Projection = {
     );
     const endTokens = db.prepare('UPDATE machine_users SET token_epoch = ? WHERE user_id = ?');
     const deleteUser = db.prepare('DELETE FROM machine_users WHERE user_id = ?');
+    const insertErased = db.prepare('INSERT INTO erased_users VALUES (?, ?)');
     const addFailedChecks = db.prepare(
       `UPDATE machine_users SET failed_checks = failed_checks + ?, last_failed_check = ? WHERE user_id = ?`,
     );
@@ -184,6 +191,9 @@ export const machineUsersProjection: Projection = {
         touches.forget(event.aggregateId);
         if (!added.forget(event.aggregateId)) deleteUser.run(event.aggregateId);
       },
+      MachineUserErased({ aggregateId, occurredAt }) {
+        insertErased.run(aggregateId, occurredAt);
+      },
     };
   },
 };
@@ -226,6 +236,7 @@ export function machineUserQueries(db: DatabaseSync) {
   const byLoginName = db.prepare(`SELECT ${machineUserColumns} FROM machine_users u WHERE login_name = ?`);
   byLoginName.setReadBigInts(true);
   const idByLoginName = db.prepare('SELECT user_id AS userId FROM machine_users WHERE login_name = ?');
+  const erased = db.prepare('SELECT user_id AS userId, erased_at AS erasedAt FROM erased_users');
   const activeUser = db.prepare(
     `SELECT u.organization_id AS organizationId FROM machine_users u JOIN organizations o USING (organization_id)
       WHERE u.user_id = ? AND u.state = 'active' AND o.state = 'active'`,
@@ -245,6 +256,11 @@ export function machineUserQueries(db: DatabaseSync) {
 
     userIdByLoginName(loginName: string): string | undefined {
       return idByLoginName.get(normalizeUserName(loginName))?.['userId'] as string | undefined;
+    },
+
+    /** The users whose personal fields are erased, and since when. */
+    erasedUsers(): { readonly userId: string; readonly erasedAt: string }[] {
+      return erased.all() as unknown as { userId: string; erasedAt: string }[];
     },
 
     /** The organization of a user who may act now; undefined for one who is unknown, inactive or locked, or whose organization is. */

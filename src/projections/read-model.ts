@@ -19,7 +19,7 @@ import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 9;
+const readModelVersion = 10;
 
 const projections = [
   machineUsersProjection,
@@ -217,6 +217,14 @@ export class ReadModel {
     return names.map(({ name }) => tableOf(db, String(name)));
   }
 
+  /** What was deleted is overwritten in the file, and is no longer in its write-ahead log. */
+  dropTraces(): void {
+    const { db } = this.#session;
+    if (this.#isHeldOpen) db.exec('COMMIT');
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    if (this.#isHeldOpen) db.exec('BEGIN');
+  }
+
   /** Saves what was applied; a batch that was not committed is gone. */
   close(): void {
     const { db } = this.#session;
@@ -325,9 +333,12 @@ function makeIndexes(db: DatabaseSync): void {
   db.exec(projections.map(({ indexes = '' }) => indexes).join(''));
 }
 
-/** What a crash of the machine takes from this file is read from the log again: no need to wait for the disk. */
+/**
+ * What a crash of the machine takes from this file is read from the log again: no need to wait for the disk. What is deleted
+ * is overwritten: it may be what was known of a user that is erased.
+ */
 function configured(db: DatabaseSync): DatabaseSync {
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;');
   return db;
 }
 

@@ -172,6 +172,12 @@ export class LiveEventFeed implements EventFeed {
       const dropped = this.#recent.splice(0, this.#recent.length - recentLimit);
       this.#recentAfter = dropped.at(-1)?.position ?? this.#recentAfter;
     }
+    if (events.some(({ recorded }) => recorded.type === 'MachineUserErased')) {
+      // They may tell who the user was; the store does not any more.
+      this.#recent.length = 0;
+      this.#recentAfter = position;
+      this.#storedBatches.clear();
+    }
     this.#recentBatches.clear();
     this.#position = position;
     if (events.some(({ recorded }) => !withoutEffectOnAccess.has(recorded.type))) this.#accessVersion++;

@@ -93,6 +93,7 @@ export const publishedEvents = {
   MachineUserLocked: z.strictObject(aboutUser),
   MachineUserUnlocked: z.strictObject(aboutUser),
   MachineUserRemoved: z.strictObject(aboutUser),
+  MachineUserErased: z.strictObject(aboutUser),
 
   OrganizationAdded: OrganizationAdded.data.pick({ name: true }),
   OrganizationDeactivated: z.strictObject({}),

@@ -35,7 +35,7 @@ test('an event says when, who, why, and what stands before it in its stream', as
   await machineUsers.setSecret({ userId, organizationId }, context);
   const [added, secretSet] = await Array.fromAsync(store.readStream(`machineUser-${userId}`));
   expect(added?.metadata).toEqual({
-    schemaVersion: 1,
+    schemaVersion: 2,
     occurredAt: '2026-01-02T03:04:05.678Z',
     editor,
     $correlationId: 'request',

@@ -1,16 +1,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { writeEventLog } from '../../bench/event-log.ts';
+import { openedLog, PersonalFields } from '../../src/application/personal-fields.ts';
 import { AuditError } from '../../src/audit/audit-error.ts';
 import { customProjectionOf, replayProjection } from '../../src/audit/replay/custom-projection.ts';
+import { projectedBatches, projectedBatchesFromThread } from '../../src/audit/replay/projected-batches.ts';
 import { checkReadModel, replayInto } from '../../src/audit/replay/replay.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
 import { Projector } from '../../src/projections/projector.ts';
 import { ReadModel } from '../../src/projections/read-model.ts';
 import { closedAfterTest } from '../contract/event-store.contract.ts';
-import { context, organizationId } from '../support/application.ts';
+import { context, node, organizationId, robot, TestClock } from '../support/application.ts';
 import { auditedLog } from '../support/audited-log.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -154,4 +157,25 @@ test.each([
   [{ init: zero, evolve: zero, result: 1 }, 'its `result` is not a function'],
 ])('a module that is no projection is refused: %j', (module, message) => {
   expect(() => customProjectionOf(module, 'mine.ts')).toThrow(`mine.ts is no projection: ${message}`);
+});
+
+test('a thread of its own opens personal fields, and tells those that were erased', async () => {
+  const folder = temporaryFolder();
+  const file = join(folder, 'events.db');
+  const personalKeys = { file: join(folder, 'personal-keys.db'), wrappingKeys: [new Uint8Array(32)] };
+  const keys = openSqlitePersonalKeys(personalKeys);
+  onTestFinished(() => keys.close());
+  const personalFields = new PersonalFields(keys);
+  const stored = closedAfterTest(openSqliteEventStore({ file }));
+  const { machineUsers } = node(stored, new TestClock(), undefined, personalFields);
+  for (const userId of ['one', 'two']) {
+    await machineUsers.add({ ...robot, userId, userName: userId, name: `Name of ${userId}` }, context);
+  }
+  await personalFields.erase('one', '2026-03-04T05:06:07.890Z');
+  const range = { types: new Set(['MachineUserAdded']) };
+  const readOnly = { ...personalKeys, readOnly: true };
+  const byThread = await Array.fromAsync(projectedBatchesFromThread(file, readOnly, range));
+  expect(byThread).toEqual(await Array.fromAsync(projectedBatches(openedLog(stored, personalFields), range)));
+  const names = byThread.flatMap(({ events }) => events.map(({ data }) => (data as { name: string }).name));
+  expect(names).toEqual(['(erased 2026-03-04T05:06:07.890Z)', 'Name of two']);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { PersonalFields } from '../../src/application/personal-fields.ts';
 import { AuditError } from '../../src/audit/audit-error.ts';
 import { findMachineUser } from '../../src/audit/machine-user-events.ts';
 import { type HistoryQuery, userHistory } from '../../src/audit/user-history.ts';
@@ -105,10 +106,11 @@ test('a history can be cut by time and by type, and read page by page', async ()
 
 test('a user is found by id and by user name, also after it was removed', async () => {
   const { eventStore, commands, machineUsers } = await auditedLog();
-  expect(await findMachineUser(eventStore, 'one')).toBe('one');
+  const log = { eventStore, personalFields: new PersonalFields() };
+  expect(await findMachineUser(log, 'one')).toBe('one');
   await machineUsers.add({ ...robot, userId: '17', userName: 'Welder' }, context);
-  expect(await findMachineUser(eventStore, ' welder')).toBe('17');
+  expect(await findMachineUser(log, ' welder')).toBe('17');
   await commands.execute(machineUser, '17', { type: 'Remove', organizationId }, context);
-  expect(await findMachineUser(eventStore, 'welder')).toBe('17');
-  await expect(findMachineUser(eventStore, 'nobody')).rejects.toThrow(AuditError);
+  expect(await findMachineUser(log, 'welder')).toBe('17');
+  await expect(findMachineUser(log, 'nobody')).rejects.toThrow(AuditError);
 });

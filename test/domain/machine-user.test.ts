@@ -15,7 +15,7 @@ const added: MachineUserEvent = {
   data: { organizationId, userName: 'robot', ...profile },
 };
 const event = (
-  type: 'MachineUserDeactivated' | 'MachineUserLocked' | 'MachineUserRemoved',
+  type: 'MachineUserDeactivated' | 'MachineUserLocked' | 'MachineUserRemoved' | 'MachineUserErased',
 ): MachineUserEvent => ({
   type,
   data: {},
@@ -27,6 +27,22 @@ const secretSet = (secretId: string, ...replacedSecretIds: string[]): MachineUse
 const deactivated = event('MachineUserDeactivated');
 const locked = event('MachineUserLocked');
 const removed = event('MachineUserRemoved');
+const erased = event('MachineUserErased');
+
+describe('Erase', () => {
+  const erase = { type: 'Erase', organizationId } as const;
+
+  it('erases a removed user', () => given(added, removed).when(erase).thenEvents(erased));
+  it('changes nothing the second time', () => given(added, removed, erased).when(erase).thenEvents());
+  it('refuses a user that was not removed', () => given(added).when(erase).thenError('USER_NOT_REMOVED'));
+  it('finds no user that never was', () => given().when(erase).thenError('USER_NOT_FOUND'));
+  it('finds no user of another organization', () =>
+    given(added, removed)
+      .when({ ...erase, organizationId: 'org-2' })
+      .thenError('USER_NOT_FOUND'));
+  it('leaves nothing of who the user was in the state', () =>
+    given(added, removed, erased).thenState({ status: 'removed', organizationId, erasedAt: givenTime }));
+});
 
 describe('AddMachineUser', () => {
   const add = { type: 'AddMachineUser', organizationId, userName: 'robot', ...profile } as const;

@@ -80,6 +80,7 @@ async function eventfulStore(): Promise<EventStore> {
   await machineUsers.removeSecret({ userId: 'two', organizationId }, context);
   await machineUsers.deactivate({ userId: 'two', organizationId }, context);
   await commands.execute(machineUser, 'three', { type: 'Remove', organizationId }, context);
+  await commands.execute(machineUser, 'three', { type: 'Erase', organizationId }, context);
   const expiresAt = '2026-01-02T04:04:05.000Z';
   const addKey = { type: 'AddKey', organizationId, publicKey: 'pem', expiresAt } as const;
   await commands.execute(machineUser, 'one', { ...addKey, keyId: 'k1' }, context);
@@ -245,8 +246,8 @@ test('a batch that fails takes nothing with it of those before it, saved or not'
   };
   readModel.holdOpen();
   readModel.apply([claimed, added]);
-  const takenName = { ...added, stream: 'machineUser-two', position: added.position + 1n };
-  expect(() => readModel.apply([takenName])).toThrow(/UNIQUE/);
+  const addedTwice = { ...added, position: added.position + 1n };
+  expect(() => readModel.apply([addedTwice])).toThrow(/UNIQUE/);
   expect(readModel.checkpoint()?.position).toBe(added.position);
   expect(readModel.queries.machineUserById('one')).toBeDefined();
   expect(seenElsewhere()).toBeUndefined();

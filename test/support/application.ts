@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { CommandHandler } from '../../src/application/command-handler.ts';
 import { MachineUsers } from '../../src/application/machine-users.ts';
+import { PersonalFields } from '../../src/application/personal-fields.ts';
 import { bcryptHasher, type SecretHasher } from '../../src/application/secret-hasher.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
@@ -29,9 +30,11 @@ export function node(
   eventStore: EventStore,
   clock = new TestClock(),
   hasher: SecretHasher = bcryptHasher(4),
+  personalFields = new PersonalFields(),
 ) {
-  const commands = new CommandHandler({ eventStore, clock: clock.read, waitForReadModel: async () => {} });
-  return { commands, machineUsers: new MachineUsers(commands, hasher), clock };
+  const waitForReadModel = async () => {};
+  const commands = new CommandHandler({ eventStore, clock: clock.read, waitForReadModel, personalFields });
+  return { commands, machineUsers: new MachineUsers(commands, hasher, personalFields), clock };
 }
 
 export const robot = {

@@ -190,6 +190,54 @@ export declare type EndTokensResponse = Message<"keyturn.v1.EndTokensResponse"> 
 export declare const EndTokensResponseSchema: GenMessage<EndTokensResponse>;
 
 /**
+ * @generated from message keyturn.v1.EraseUserRequest
+ */
+export declare type EraseUserRequest = Message<"keyturn.v1.EraseUserRequest"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message keyturn.v1.EraseUserRequest.
+ * Use `create(EraseUserRequestSchema)` to create a new message.
+ */
+export declare const EraseUserRequestSchema: GenMessage<EraseUserRequest>;
+
+/**
+ * @generated from message keyturn.v1.EraseUserResponse
+ */
+export declare type EraseUserResponse = Message<"keyturn.v1.EraseUserResponse"> & {
+  /**
+   * The stream version of the user after it.
+   *
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * Of the first erasure: erasing again changes nothing.
+   *
+   * @generated from field: google.protobuf.Timestamp erasure_date = 2;
+   */
+  erasureDate?: Timestamp | undefined;
+
+  /**
+   * How many events about the user hold personal fields in the clear, which cannot be erased: Keyturn 0.1 wrote them.
+   *
+   * @generated from field: uint32 events_in_the_clear = 3;
+   */
+  eventsInTheClear: number;
+};
+
+/**
+ * Describes the message keyturn.v1.EraseUserResponse.
+ * Use `create(EraseUserResponseSchema)` to create a new message.
+ */
+export declare const EraseUserResponseSchema: GenMessage<EraseUserResponse>;
+
+/**
  * What ZITADEL's management API has no place for.
  *
  * @generated from service keyturn.v1.MachineUserService
@@ -214,6 +262,17 @@ export declare const MachineUserService: GenService<{
     methodKind: "unary";
     input: typeof EndTokensRequestSchema;
     output: typeof EndTokensResponseSchema;
+  },
+  /**
+   * Makes the personal fields of a removed machine user unreadable for ever, in the log, its exports and its history: its user
+   * names, names and descriptions. What happened, when and by whom stays, and the log stays provable.
+   *
+   * @generated from rpc keyturn.v1.MachineUserService.EraseUser
+   */
+  eraseUser: {
+    methodKind: "unary";
+    input: typeof EraseUserRequestSchema;
+    output: typeof EraseUserResponseSchema;
   },
 }>;
 

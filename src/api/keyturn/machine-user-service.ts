@@ -1,4 +1,5 @@
 import { MachineUserService } from '#generated/keyturn/v1/machine_user_pb.js';
+import type { Erasures } from '../../application/erasures.ts';
 import type { MachineUsers } from '../../application/machine-users.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineSecretsView } from '../../projections/machine-secrets.ts';
@@ -12,6 +13,7 @@ export interface MachineSecretDirectory {
 
 export interface OwnMachineUserServiceDependencies {
   readonly machineUsers: MachineUsers;
+  readonly erasures: Erasures;
   readonly directory: MachineSecretDirectory;
 }
 
@@ -20,6 +22,7 @@ const { method } = MachineUserService;
 /** keyturn.v1.MachineUserService: what ZITADEL's management API has no place for. */
 export function ownMachineUserService({
   machineUsers,
+  erasures,
   directory,
 }: OwnMachineUserServiceDependencies): RpcService {
   return {
@@ -45,6 +48,13 @@ export function ownMachineUserService({
         const { organizationId } = caller;
         const { sequence, changeDate } = await machineUsers.endTokens({ userId, organizationId }, context);
         return { sequence, changeDate: timestampOf(changeDate) };
+      }),
+
+      implement(method.eraseUser, async ({ userId }, { caller, context }) => {
+        const { organizationId } = caller;
+        const erased = await erasures.erase({ userId, organizationId }, context);
+        const { sequence, erasedAt, eventsInTheClear } = erased;
+        return { sequence, erasureDate: timestampOf(erasedAt), eventsInTheClear };
       }),
     ],
   };

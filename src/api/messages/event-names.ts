@@ -132,6 +132,7 @@ const eventNames: Readonly<Record<KeyturnEvent['type'], EventName>> = {
   MachineUserLocked: { zitadelType: 'user.locked', en: 'User locked', de: 'Benutzer gesperrt' },
   MachineUserUnlocked: { zitadelType: 'user.unlocked', en: 'User unlocked', de: 'Benutzer entsperrt' },
   MachineUserRemoved: { zitadelType: 'user.removed', en: 'User removed', de: 'Benutzer entfernt' },
+  MachineUserErased: { zitadelType: 'keyturn.user.erased', en: 'User erased', de: 'Benutzer gelöscht' },
   OrganizationAdded: { zitadelType: 'org.added', en: 'Organization added', de: 'Organisation hinzugefügt' },
   OrganizationDeactivated: {
     zitadelType: 'org.deactivated',

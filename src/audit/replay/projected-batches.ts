@@ -3,6 +3,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { KeyturnEvent } from '../../domain/event-catalogue.ts';
 import type { EventStore } from '../../eventstore/event-store.ts';
+import type { SqlitePersonalKeysOptions } from '../../eventstore/sqlite/sqlite-personal-keys.ts';
 import type { Projected } from '../../projections/projection.ts';
 import { type Checkpoint, checkpointAt, projectedEvents } from '../../projections/read-model.ts';
 import { type LogRange, logBatches } from '../log-batches.ts';
@@ -32,6 +33,7 @@ export async function* projectedBatches(
 /** What the thread of its own is given. */
 export interface ReplayWorkerData {
   readonly file: string;
+  readonly personalKeys: SqlitePersonalKeysOptions | undefined;
   readonly types: ReadonlySet<string>;
   readonly after: bigint;
   readonly until: bigint | undefined;
@@ -47,13 +49,15 @@ const batchesAhead = 8;
  * The same by a thread of its own, so that reading and a part of the checks go on while this one does the rest and writes.
  *
  * @param file of a SQLite event log
+ * @param personalKeys what its personal fields are opened with
  */
 export async function* projectedBatchesFromThread(
   file: string,
+  personalKeys: SqlitePersonalKeysOptions | undefined,
   { types, after = 0n, until, signal }: ProjectedRange,
 ): AsyncGenerator<ProjectedBatch> {
   const script = new URL(`./replay-worker${extname(import.meta.filename)}`, import.meta.url);
-  const workerData: ReplayWorkerData = { file, types, after, until };
+  const workerData: ReplayWorkerData = { file, personalKeys, types, after, until };
   const worker = new Worker(script, { workerData });
   try {
     const messages = on(worker, 'message') as AsyncIterable<[ReplayWorkerMessage]>;

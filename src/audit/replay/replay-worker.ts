@@ -1,22 +1,33 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { PersonalFields } from '../../application/personal-fields.ts';
 import { eventCatalogue } from '../../domain/event-catalogue.ts';
-import { type StoredEvent, storedEvents } from '../../eventstore/sqlite/stored-events.ts';
+import type { JsonObject } from '../../eventstore/event-store.ts';
+import { openSqlitePersonalKeys } from '../../eventstore/sqlite/sqlite-personal-keys.ts';
+import { parsedJson, type StoredEvent, storedEvents } from '../../eventstore/sqlite/stored-events.ts';
 import { toLines } from './event-lines.ts';
 import type { ReplayWorkerData, ReplayWorkerMessage } from './projected-batches.ts';
 
 /** The thread's side of `projectedBatchesFromThread`: sends a batch for each that is asked for. */
-const { file, types, after, until } = workerData as ReplayWorkerData;
+const { file, personalKeys, types, after, until } = workerData as ReplayWorkerData;
 const pages = storedEvents(file, after, until);
+const personalFields = new PersonalFields(personalKeys && openSqlitePersonalKeys(personalKeys));
+let sending = Promise.resolve();
 
 parentPort?.on('message', () => {
-  const { done, value } = pages.next();
-  parentPort?.postMessage(done ? 'end' : batchOf(value));
+  sending = sending.then(async () => {
+    const { done, value } = pages.next();
+    parentPort?.postMessage(done ? 'end' : await batchOf(value));
+  });
 });
 
-function batchOf(events: readonly StoredEvent[]): ReplayWorkerMessage {
+async function batchOf(events: readonly StoredEvent[]): Promise<ReplayWorkerMessage> {
   const last = events.at(-1) as StoredEvent;
+  let lines = '';
+  for (const event of events) {
+    if (isProjected(event)) lines += toLines(mayBeSealed(event) ? await opened(event) : event);
+  }
   return {
-    lines: events.filter(isProjected).map(toLines).join(''),
+    lines,
     checkpoint: {
       position: BigInt(last.position),
       stream: last.stream,
@@ -29,4 +40,14 @@ function batchOf(events: readonly StoredEvent[]): ReplayWorkerMessage {
 /** One of a type that is not in the catalogue is not passed over: it ends the replay. */
 function isProjected({ type }: StoredEvent): boolean {
   return types.has(type) || !Object.hasOwn(eventCatalogue, type);
+}
+
+/** Of most events, a look at the text tells that there is nothing to open. */
+function mayBeSealed({ data }: StoredEvent): boolean {
+  return data.includes('"sealed"');
+}
+
+async function opened(event: StoredEvent): Promise<StoredEvent> {
+  const { data } = await personalFields.open({ ...event, data: parsedJson(event.data, event) as JsonObject });
+  return { ...event, data: JSON.stringify(data) };
 }

@@ -1,14 +1,18 @@
 import type { EventStore } from '../../eventstore/event-store.ts';
 import { headOf } from '../../eventstore/head.ts';
+import type { SqlitePersonalKeysOptions } from '../../eventstore/sqlite/sqlite-personal-keys.ts';
 import { type Checkpoint, ReadModel } from '../../projections/read-model.ts';
 import { AuditError } from '../audit-error.ts';
 import { type ProjectedRange, projectedBatches, projectedBatchesFromThread } from './projected-batches.ts';
 import { type RowDifference, rowDifferences } from './row-differences.ts';
 
 export interface ReplayedLog {
+  /** With its personal fields opened. */
   readonly eventStore: EventStore;
   /** Where the log is a SQLite file: a thread of its own can then read it. */
   readonly file?: string | undefined;
+  /** What that thread opens personal fields with. */
+  readonly personalKeys?: SqlitePersonalKeysOptions | undefined;
 }
 
 export interface ReplayOptions {
@@ -68,7 +72,7 @@ export async function* checkReadModel(
 
 async function replay(
   readModel: ReadModel,
-  { eventStore, file }: ReplayedLog,
+  { eventStore, file, personalKeys }: ReplayedLog,
   { signal, onProgress }: ReplayOptions,
   until?: bigint,
 ): Promise<void> {
@@ -83,7 +87,7 @@ async function replay(
   const batches =
     file === undefined || head - after < shortLog
       ? projectedBatches(eventStore, range)
-      : projectedBatchesFromThread(file, range);
+      : projectedBatchesFromThread(file, personalKeys, range);
   let committed = after;
   let last: Checkpoint | undefined;
   for await (const { events, checkpoint } of batches) {

@@ -48,6 +48,8 @@ type CommandInOrganization = InOrganization &
       }
     | { readonly type: 'RemoveKey'; readonly keyId: string }
     | { readonly type: 'EndTokens' }
+    /** Of a user that was removed. */
+    | { readonly type: 'Erase' }
     | { readonly type: 'Deactivate' | 'Reactivate' | 'Lock' | 'Unlock' | 'Remove' }
   );
 
@@ -64,6 +66,7 @@ export const machineUserDecider: Decider<MachineUserCommand, MachineUserEvent, M
   decide(command, state, now) {
     if (command.type === 'AddMachineUser') return add(command, state);
     if (command.type === 'LapseUserNameClaim') return lapseUserNameClaim(command, state);
+    if (command.type === 'Erase') return erase(command, state);
     if (!exists(state) || state.organizationId !== command.organizationId) {
       throw new KeyturnError('USER_NOT_FOUND');
     }
@@ -72,7 +75,7 @@ export const machineUserDecider: Decider<MachineUserCommand, MachineUserEvent, M
 };
 
 function decideOnExisting(
-  command: Exclude<CommandInOrganization, CommandOn<'AddMachineUser'>>,
+  command: Exclude<CommandInOrganization, CommandOn<'AddMachineUser' | 'Erase'>>,
   user: ExistingMachineUser,
   now: string,
 ): MachineUserEvent[] {
@@ -166,6 +169,14 @@ function lapseUserNameClaim(command: LapseUserNameClaim, state: MachineUserState
     throw new KeyturnError('USER_NAME_TAKEN');
   }
   return [{ type: 'MachineUserNameClaimLapsed', data: { userName } }];
+}
+
+function erase({ organizationId }: CommandOn<'Erase'>, state: MachineUserState): MachineUserEvent[] {
+  if (state.status === 'absent' || state.organizationId !== organizationId) {
+    throw new KeyturnError('USER_NOT_FOUND');
+  }
+  if (state.status !== 'removed') throw new KeyturnError('USER_NOT_REMOVED');
+  return state.erasedAt === undefined ? [{ type: 'MachineUserErased', data: {} }] : [];
 }
 
 function addKey({ keyId, publicKey, expiresAt }: CommandOn<'AddKey'>, now: string): MachineUserEvent[] {

@@ -9,11 +9,14 @@ const id = z.string().min(1);
 const accessTokenType = z.enum(accessTokenTypes);
 const dateTime = z.iso.datetime({ precision: 3 });
 const nothing = z.strictObject({});
+/** Of events that version 1 held in the clear, and version 2 holds sealed: what a reader sees is the same. */
+const sealedSinceVersion2 = { 1: (data: Record<string, unknown>) => data };
 
 /** What can happen to a machine user. `docs/events.md` is the catalogue for readers. */
 export const machineUserEventSchemas = {
   MachineUserAdded: {
-    version: 1,
+    version: 2,
+    personal: ['userName', 'name', 'description'],
     data: z.strictObject({
       organizationId: id,
       userName: z.string().min(1),
@@ -21,19 +24,32 @@ export const machineUserEventSchemas = {
       description: z.string(),
       accessTokenType,
     }),
+    upcasts: sealedSinceVersion2,
   },
   /** Holds the fields that changed, no others. */
   MachineUserChanged: {
-    version: 1,
+    version: 2,
+    personal: ['name', 'description'],
     data: z.strictObject({
       name: z.string().min(1).exactOptional(),
       description: z.string().exactOptional(),
       accessTokenType: accessTokenType.exactOptional(),
     }),
+    upcasts: sealedSinceVersion2,
   },
-  MachineUserNameChanged: { version: 1, data: z.strictObject({ userName: z.string().min(1) }) },
+  MachineUserNameChanged: {
+    version: 2,
+    personal: ['userName'],
+    data: z.strictObject({ userName: z.string().min(1) }),
+    upcasts: sealedSinceVersion2,
+  },
   /** The user's claim on a user name that it did not use was taken over by another user. */
-  MachineUserNameClaimLapsed: { version: 1, data: z.strictObject({ userName: z.string().min(1) }) },
+  MachineUserNameClaimLapsed: {
+    version: 2,
+    personal: ['userName'],
+    data: z.strictObject({ userName: z.string().min(1) }),
+    upcasts: sealedSinceVersion2,
+  },
   /** A new secret is live. Version 1 had none of the optional fields: a new secret ended all others at once. */
   MachineSecretSet: {
     version: 2,
@@ -105,6 +121,8 @@ export const machineUserEventSchemas = {
   MachineUserLocked: { version: 1, data: nothing },
   MachineUserUnlocked: { version: 1, data: nothing },
   MachineUserRemoved: { version: 1, data: nothing },
+  /** The key of a removed user's personal fields is destroyed: from now on nobody can read them. */
+  MachineUserErased: { version: 1, data: nothing },
 } as const satisfies EventSchemas;
 
 export type MachineUserEvent = EventsOf<typeof machineUserEventSchemas>;

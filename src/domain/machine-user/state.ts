@@ -18,10 +18,14 @@ export interface ExistingMachineUser {
 }
 
 /** A removed machine user keeps its id for good, so that a token or log line of it never names another. */
-export type MachineUserState =
-  | { readonly status: 'absent' }
-  | { readonly status: 'removed' }
-  | ExistingMachineUser;
+export interface RemovedMachineUser {
+  readonly status: 'removed';
+  readonly organizationId: string;
+  /** When its personal fields became unreadable; absent while they are not. */
+  readonly erasedAt?: string;
+}
+
+export type MachineUserState = { readonly status: 'absent' } | RemovedMachineUser | ExistingMachineUser;
 
 export function exists(state: MachineUserState): state is ExistingMachineUser {
   return state.status !== 'absent' && state.status !== 'removed';
@@ -37,6 +41,9 @@ export function evolve(state: MachineUserState, event: Occurred<MachineUserEvent
       importedSecretIds: [],
       keyIds: [],
     };
+  }
+  if (event.type === 'MachineUserErased' && state.status === 'removed') {
+    return { ...state, erasedAt: event.occurredAt };
   }
   return exists(state) ? evolveExisting(state, event) : state;
 }
@@ -76,7 +83,7 @@ function evolveExisting(state: ExistingMachineUser, event: Occurred<MachineUserE
     case 'MachineUserUnlocked':
       return { ...state, status: 'active' };
     case 'MachineUserRemoved':
-      return { status: 'removed' };
+      return { status: 'removed', organizationId: state.organizationId };
     case 'MachineKeyAdded':
       return { ...state, keyIds: [...state.keyIds, event.data.keyId] };
     case 'MachineKeyRemoved':
@@ -84,6 +91,7 @@ function evolveExisting(state: ExistingMachineUser, event: Occurred<MachineUserE
     case 'MachineTokensEnded':
     case 'MachineUserAdded':
     case 'MachineUserNameClaimLapsed':
+    case 'MachineUserErased':
       return state;
   }
 }

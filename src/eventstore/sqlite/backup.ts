@@ -15,14 +15,23 @@ const wholeFile = 2 ** 31 - 1;
  * @throws EventStoreUnusableError `file` is no event log of this version
  * @throws Error with code `EEXIST`: the target is there already
  */
-export async function backUpEventLog(file: string, target: string): Promise<void> {
+export function backUpEventLog(file: string, target: string): Promise<void> {
+  return backUp(file, target, (source) => checkSchema(source, file));
+}
+
+/** The same for the keys of personal fields. */
+export function backUpPersonalKeys(file: string, target: string): Promise<void> {
+  return backUp(file, target, () => {});
+}
+
+async function backUp(file: string, target: string, check: (source: DatabaseSync) => void): Promise<void> {
   // A name of its own: what a killed backup left behind is in nobody's way.
   const partial = `${target}.${randomUUID()}.partial`;
   closeSync(openSync(partial, 'wx', 0o600));
   try {
     const source = new DatabaseSync(file, { readOnly: true });
     try {
-      checkSchema(source, file);
+      check(source);
       await backup(source, partial, { rate: wholeFile });
     } finally {
       source.close();

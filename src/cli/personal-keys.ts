@@ -1,0 +1,25 @@
+import { existsSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { DataDirectory } from '../data-directory.ts';
+import { backUpPersonalKeys } from '../eventstore/sqlite/backup.ts';
+import { mergePersonalKeys } from '../eventstore/sqlite/sqlite-personal-keys.ts';
+
+/** Where the keys are that belong to a copy of a log. A file of its own: it may be kept for a shorter time. */
+const keysBeside = (copy: string) => `${resolve(copy)}.personal-keys`;
+
+/**
+ * Writes the keys of an instance beside a copy of its log, in the place of those from before. It comes after the copy: so no
+ * key is missing.
+ */
+export async function savePersonalKeys(dataDir: string, copy: string): Promise<void> {
+  const { personalKeysFile } = new DataDirectory(resolve(dataDir), { create: false });
+  if (!existsSync(personalKeysFile)) return;
+  rmSync(keysBeside(copy), { force: true });
+  await backUpPersonalKeys(personalKeysFile, keysBeside(copy));
+}
+
+/** Adds the keys beside a copy of a log to those of an instance. It comes before the log: so no key is missing. */
+export function addPersonalKeys(dataDir: string, copy: string): void {
+  if (!existsSync(keysBeside(copy))) return;
+  mergePersonalKeys(new DataDirectory(resolve(dataDir)).personalKeysFile, keysBeside(copy));
+}

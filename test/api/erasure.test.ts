@@ -1,0 +1,193 @@
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
+import { machineUser } from '../../src/domain/aggregates.ts';
+import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { context } from '../support/application.ts';
+import { openEventSource } from '../support/event-stream.ts';
+import { eventually } from '../support/eventually.ts';
+import {
+  adminToken,
+  answerOf,
+  managementClient,
+  type RunningService,
+  runningService,
+} from '../support/running-service.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** What nobody may find any more. */
+const personal = [
+  'ada.lovelace',
+  'ada.king',
+  'Ada Augusta',
+  'Ada Countess',
+  'writes notes',
+  'counts numbers',
+];
+const [userName, newUserName, name, newName, description, newDescription] = personal as [string, ...string[]];
+
+/** A service with a machine user that has been renamed, changed and, unless told not to, removed. */
+async function serviceWithAda({
+  isRemoved = true,
+  ...options
+}: {
+  isRemoved?: boolean;
+  dataDir?: string;
+} = {}) {
+  const running = await runningService({ ...options, checkpointInterval: 3600 });
+  const token = await adminToken(running);
+  const call = managementClient(running.url, token);
+  const { body } = await call('POST', '/users/machine', { userName, name, description });
+  const { userId } = body as { userId: string };
+  await call('PUT', `/users/${userId}/machine`, { name: newName, description: newDescription });
+  await call('PUT', `/users/${userId}/username`, { userName: newUserName });
+  await call('PUT', `/users/${userId}/secret`, {});
+  if (isRemoved) await call('DELETE', `/users/${userId}`);
+  const own = (method: string, path: string) => ownCall(running, token, method, path);
+  return { running, token, call, userId, own, erase: () => own('POST', `/users/${userId}/_erase`) };
+}
+
+async function ownCall({ url }: RunningService, token: string, method: string, path: string) {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const body = method === 'POST' ? { body: '{}' } : {};
+  return answerOf(await fetch(`${url}/keyturn/v1${path}`, { method, headers, ...body }));
+}
+
+/** The files below a folder, and which of the texts are in their bytes. */
+function filesThatTell(folder: string, texts: readonly string[]): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => statSync(join(folder, file)).isFile())
+    .flatMap((file) => {
+      const bytes = readFileSync(join(folder, file));
+      return texts.filter((text) => bytes.includes(text)).map((text) => `${file}: ${text}`);
+    });
+}
+
+describe('the erasure of a machine user', () => {
+  it('leaves no byte of its personal fields in the data directory', async () => {
+    const { running, erase } = await serviceWithAda();
+    expect(await erase()).toMatchObject({
+      status: 200,
+      body: { sequence: '6', erasureDate: expect.stringMatching(/^20/) },
+    });
+    expect(filesThatTell(running.dataDir, personal)).toEqual([]);
+  });
+
+  it('finds them before, where the search for bytes looks', async () => {
+    const { running } = await serviceWithAda({ isRemoved: false });
+    // Then all of the read model is in its file.
+    await running.service.close();
+    const found = filesThatTell(running.dataDir, [newUserName as string, newName as string]);
+    expect(found.join()).toContain('read-model.db');
+    expect(found.filter((file) => file.startsWith('events.db'))).toEqual([]);
+  });
+
+  it('shows in its history that something was there, and since when it is erased', async () => {
+    const { userId, own, erase } = await serviceWithAda();
+    const before = (await own('GET', `/users/${userId}/history`)).body.events;
+    const { erasureDate } = (await erase()).body;
+    const events = (await own('GET', `/users/${userId}/history`)).body.events;
+    const shown = (type: string) => events.find((event: { type: string }) => event.type === type);
+    const erased = `(erased ${erasureDate})`;
+    expect(shown('MachineUserAdded').changes).toContainEqual({ field: 'userName', to: erased });
+    expect(shown('MachineUserNameChanged').changes).toEqual([
+      { field: 'userName', from: erased, to: erased },
+    ]);
+    expect(shown('MachineUserErased')).toMatchObject({ sequence: '6', time: erasureDate });
+    expect(events.slice(0, -1).map(withoutChanges)).toEqual(before.map(withoutChanges));
+    const position = shown('MachineUserAdded').position;
+    const asOf = await own('GET', `/users/${userId}/as-of?moment=${position}`);
+    expect(asOf.body.user).toMatchObject({
+      userName: erased,
+      name: erased,
+      description: erased,
+    });
+  });
+
+  it('changes no stored event: the log is intact, and so are the checkpoints of before', async () => {
+    const { running, erase } = await serviceWithAda();
+    await erase();
+    await running.service.close();
+    const log = openSqliteEventStore({ file: join(running.dataDir, 'events.db'), readOnly: true });
+    const treeFolder = join(running.dataDir, 'log-tree');
+    expect(isIntact(await verifyLog({ eventStore: log, treeFolder }))).toBe(true);
+    await log.close();
+  });
+
+  it('holds for subscribers that catch up later', async () => {
+    const { running, token, userId, erase } = await serviceWithAda();
+    const { erasureDate } = (await erase()).body;
+    const stream = openEventSource(`${running.url}/keyturn/v1/events?after=0&user=${userId}`, () => token);
+    await eventually(() => expect(stream.events.at(-1)?.type).toBe('keyturn.v1.MachineUserErased'));
+    const added = stream.events.find(({ type }) => type === 'keyturn.v1.MachineUserAdded');
+    expect(added?.data).toMatchObject({ userId, name: `(erased ${erasureDate})` });
+    expect(JSON.stringify(stream.events)).not.toMatch(/Ada|ada\./);
+  });
+
+  it('holds for the read model when it is built anew, also where several users are erased', async () => {
+    const dataDir = temporaryFolder();
+    const { running, call, own, erase } = await serviceWithAda({ dataDir });
+    const { body } = await call('POST', '/users/machine', { userName, name, description });
+    await call('DELETE', `/users/${body.userId}`);
+    await own('POST', `/users/${body.userId}/_erase`);
+    await erase();
+    await running.service.close();
+    rmSync(join(dataDir, 'read-model.db'));
+    await runningService({ dataDir });
+    expect(filesThatTell(dataDir, personal)).toEqual([]);
+  });
+
+  it('is done once, and tells the same date again', async () => {
+    const { erase } = await serviceWithAda();
+    const first = await erase();
+    expect((await erase()).body).toEqual(first.body);
+  });
+
+  it('is finished at the next start, when a crash came between the event and the key', async () => {
+    const dataDir = temporaryFolder();
+    const { running, userId } = await serviceWithAda({ dataDir });
+    const { organizationId } = running.admin;
+    // What is stored of an erasure whose process ends before it destroys the key.
+    await running.service.commands.execute(machineUser, userId, { type: 'Erase', organizationId }, context);
+    await running.service.close();
+    const again = await runningService({ dataDir });
+    const events = (await ownCall(again, await adminToken(again), 'GET', `/users/${userId}/history`)).body
+      .events;
+    expect(JSON.stringify(events)).not.toMatch(/Ada|ada\./);
+    expect(events[0].changes).toContainEqual({
+      field: 'name',
+      to: `(erased ${events.at(-1).time})`,
+    });
+  });
+
+  it('leaves the user name free for another user, and does not tell who had it', async () => {
+    const { call, erase } = await serviceWithAda();
+    await erase();
+    expect(await call('POST', '/users/machine', { userName: newUserName, name })).toMatchObject({
+      status: 200,
+    });
+  });
+
+  it('is refused for a user that is still there, for one that never was, and of another organization', async () => {
+    const { own, erase } = await serviceWithAda({ isRemoved: false });
+    expect(await erase()).toMatchObject({
+      status: 400,
+      body: { message: 'only a user that was removed can be erased (KEYTURN-NotRemoved)' },
+    });
+    expect(await own('POST', '/users/none/_erase')).toMatchObject({ status: 404 });
+  });
+
+  it('needs the permission user.erase, which managers of users have not', async () => {
+    const { running, call, userId } = await serviceWithAda();
+    const added = await call('POST', '/users/machine', { userName: 'manager', name: 'Manager' });
+    await call('POST', '/orgs/me/members', { userId: added.body.userId, roles: ['ORG_USER_MANAGER'] });
+    const { body } = await call('PUT', `/users/${added.body.userId}/secret`, {});
+    const token = await adminToken({ ...running, admin: { ...running.admin, ...body } });
+    expect(await ownCall(running, token, 'POST', `/users/${userId}/_erase`)).toMatchObject({ status: 403 });
+  });
+});
+
+function withoutChanges({ changes: _, ...event }: { readonly changes: unknown }) {
+  return event;
+}

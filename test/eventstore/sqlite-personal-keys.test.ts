@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
+import { backUpPersonalKeys } from '../../src/eventstore/sqlite/backup.ts';
+import {
+  mergePersonalKeys,
+  openSqlitePersonalKeys,
+} from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
+import { describePersonalKeysContract } from '../contract/personal-keys.contract.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const [wrappingKey, otherKey] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
+const erasedAt = '2026-01-02T03:04:05.678Z';
+
+function openIn(folder: string, { wrappingKeys = [wrappingKey], readOnly = false } = {}) {
+  const keys = openSqlitePersonalKeys({ file: join(folder, 'personal-keys.db'), wrappingKeys, readOnly });
+  onTestFinished(() => keys.close());
+  return keys;
+}
+
+describePersonalKeysContract('SQLite', async () => openIn(temporaryFolder()));
+
+describe('personal keys in a file', () => {
+  it('are there after a restart, and so is what was destroyed', async () => {
+    const folder = temporaryFolder();
+    const keys = openIn(folder);
+    const key = await keys.create('338');
+    await keys.create('339');
+    await keys.destroy('339', erasedAt);
+    keys.close();
+    const again = openIn(folder);
+    expect(await again.keyOf('338')).toEqual(key);
+    expect(await again.keyOf('339')).toEqual({ erasedAt });
+  });
+
+  it('are read beside the process that writes, as it writes them', async () => {
+    const folder = temporaryFolder();
+    const keys = openIn(folder);
+    const key = await keys.create('338');
+    const reader = openIn(folder, { readOnly: true });
+    expect(await reader.keyOf('338')).toEqual(key);
+    await keys.destroy('338', erasedAt);
+    expect(await reader.keyOf('338')).toEqual({ erasedAt });
+  });
+
+  it('are readable by their owner only, and not in the clear', async () => {
+    const folder = temporaryFolder();
+    const { key } = (await openIn(folder).create('338')) as { key: Uint8Array };
+    for (const file of readdirSync(folder)) {
+      expect(statSync(join(folder, file)).mode & 0o077).toBe(0);
+      expect(readFileSync(join(folder, file)).includes(key)).toBe(false);
+    }
+  });
+
+  it('are refused under another master key, and put under a new one', async () => {
+    const folder = temporaryFolder();
+    const keys = openIn(folder);
+    const key = await keys.create('338');
+    keys.close();
+    await expect(openIn(folder, { wrappingKeys: [otherKey] }).keyOf('338')).rejects.toThrow(
+      EventStoreUnusableError,
+    );
+    openIn(folder, { wrappingKeys: [otherKey, wrappingKey] }).close();
+    expect(await openIn(folder, { wrappingKeys: [otherKey] }).keyOf('338')).toEqual(key);
+  });
+
+  it('come back from a backup, but for those that were destroyed since', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder, 'personal-keys.db');
+    const backup = join(temporaryFolder(), 'backup');
+    const keys = openIn(folder);
+    const key = await keys.create('338');
+    await keys.create('339');
+    await backUpPersonalKeys(file, backup);
+    await keys.destroy('339', erasedAt);
+    const later = await keys.create('340');
+    keys.close();
+    mergePersonalKeys(file, backup);
+    const merged = openIn(folder);
+    expect(await Promise.all(['338', '339', '340'].map((id) => merged.keyOf(id)))).toEqual([
+      key,
+      { erasedAt },
+      later,
+    ]);
+    const elsewhere = temporaryFolder();
+    mergePersonalKeys(join(elsewhere, 'personal-keys.db'), backup);
+    expect(await openIn(elsewhere).keyOf('338')).toEqual(key);
+  });
+
+  it('leave no byte of a destroyed key in any file, whatever was done before', async () => {
+    const ids = fc.uniqueArray(fc.string({ maxLength: 60 }), { minLength: 1, maxLength: 400 });
+    const run = fc.asyncProperty(ids, fc.infiniteStream(fc.nat(3)), async (userIds, choices) => {
+      const folder = temporaryFolder();
+      const keys = openIn(folder);
+      for (const userId of userIds) await keys.create(userId);
+      const wrapped = wrappedKeysIn(folder);
+      const destroyed = userIds.filter(() => choices.next().value === 0);
+      for (const userId of destroyed) await keys.destroy(userId, erasedAt);
+      const bytes = readdirSync(folder).map((file) => readFileSync(join(folder, file)));
+      const left = destroyed.filter((userId) =>
+        bytes.some((content) => content.includes(wrapped.get(userId) as Uint8Array)),
+      );
+      expect(left).toEqual([]);
+      keys.close();
+    });
+    await fc.assert(run, { numRuns: 10 });
+  });
+});
+
+function wrappedKeysIn(folder: string): Map<string, Uint8Array> {
+  const db = new DatabaseSync(join(folder, 'personal-keys.db'), { readOnly: true });
+  const rows = db.prepare('SELECT user_id, wrapped FROM personal_keys').all();
+  db.close();
+  return new Map(rows.map((row) => [row['user_id'] as string, row['wrapped'] as Uint8Array]));
+}
