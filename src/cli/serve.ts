@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
-import { pino } from 'pino';
 import { MissingMasterKeyError, WrongMasterKeyError } from '../application/master-keys.ts';
 import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
 import { rebuildProgress } from './rebuild-progress.ts';
+import { serviceLog } from './service-log.ts';
 import { InvalidSettingError, masterKeyOf, serveOptions, tlsCredentialsOf } from './settings.ts';
 
 export interface ServeSettings extends Omit<ServiceConfig, 'masterKey' | 'previousMasterKey' | 'tls'> {
@@ -19,9 +19,10 @@ export interface ServeSettings extends Omit<ServiceConfig, 'masterKey' | 'previo
 /** In milliseconds: how long requests under way may take to finish after a signal. */
 const gracePeriod = 10_000;
 
-/** Runs the service until SIGTERM or SIGINT. Logs JSON lines to standard output; people are told on standard error. */
+/** Runs the service until SIGTERM or SIGINT. Logs to standard output; people are told on standard error. */
 export async function serve(settings: ServeSettings): Promise<void> {
-  const logger = pino({ level: settings.logLevel });
+  const log = serviceLog(settings.logLevel);
+  const { logger } = log;
   const isTerminal = process.stderr.isTTY === true;
   const progress = isTerminal ? rebuildProgress() : undefined;
 
@@ -48,6 +49,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
   }
 
   logger.info({ url: service.url, issuer: service.issuer, isNew: service.isNew }, 'serving');
+  log.flush();
   if (isTerminal || service.isNew) process.stderr.write(banner(service));
 
   // Also takes every error that nobody handles, `service.finished` among them: the process then ends with status 1.
@@ -56,6 +58,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
     else logger.info({ signal }, 'stopping');
     await service.close();
     logger.info('stopped');
+    await log.close();
   });
 }
 

@@ -4,7 +4,7 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { runKeyturn, serveKeyturn } from '../support/keyturn-process.ts';
+import { runKeyturn, serveKeyturn, startKeyturn } from '../support/keyturn-process.ts';
 import { requestToken } from '../support/running-service.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -47,6 +47,29 @@ describe('a signal', () => {
       expect(keyturn.output()).toContain('"msg":"stopped"');
     },
   );
+});
+
+test('a reader of the log that has stopped reading stops neither the service nor its end', async () => {
+  const folder = temporaryFolder();
+  const keyturn = startKeyturn(['serve', '--port', '0'], folder);
+  const exited = once(keyturn, 'exit');
+  let output = '';
+  let url: string | undefined;
+  while (url === undefined) {
+    const [chunk] = await once(keyturn.stdout, 'data');
+    output += chunk;
+    url = /"url":"(http[^"]+)".*"msg":"serving"/.exec(output)?.[1];
+  }
+  keyturn.stdout.pause();
+  // Each logs a line with its path: far more than a pipe and its reader take in.
+  const path = `${url}/${'x'.repeat(8000)}`;
+  for (let round = 0; round < 10; round++) {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => fetch(path)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([404]));
+    await Promise.all(answers.map((answer) => answer.text()));
+  }
+  keyturn.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
 });
 
 test('a second server on the same data directory refuses to start and says why', async () => {
