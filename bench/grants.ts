@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { json } from 'node:stream/consumers';
 import pidusage from 'pidusage';
 import type { GrantsJob, GrantsResult } from './grants-load.ts';
+import { type Server, startServer } from './harness/processes.ts';
 
 /**
  * Client credentials grants a second of Keyturn (secrets as bcrypt hashes, JWT or opaque tokens), of `oidc-provider` (clear
@@ -22,14 +21,9 @@ const robots = 200;
 const connections = 64;
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 
-interface StartedServer {
-  readonly process: ChildProcess;
-  readonly url: string;
-}
-
 interface Contender extends Pick<GrantsJob, 'path' | 'forms'> {
   readonly name: string;
-  readonly server: StartedServer;
+  readonly server: Server;
   readonly runs: Run[];
 }
 
@@ -41,14 +35,21 @@ interface Run extends GrantsResult {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
-const started: ChildProcess[] = [];
+const started: Server[] = [];
+const start = async (...server: Parameters<typeof startServer>) => {
+  const one = await startServer(...server);
+  started.push(one);
+  return one;
+};
 try {
   const keyturn = await start(
-    ['../src/cli/main.ts', 'serve', '--port', '0'],
+    '../src/cli/main.ts',
+    ['serve', '--port', '0'],
     /"url":"(http[^"]+)".*"msg":"serving"/,
+    folder,
   );
-  const bare = await start(['references/bare-fastify-server.ts'], /^(http\S+)$/);
-  const peer = await start(['references/oidc-provider-server.ts', String(robots)], /^(http\S+)$/);
+  const bare = await start('references/bare-fastify-server.ts', [], /^(http\S+)$/m);
+  const peer = await start('references/oidc-provider-server.ts', [String(robots)], /^(http\S+)$/m);
   const { jwt, opaque } = await addRobots(keyturn.url);
   const peerForms = Array.from({ length: robots }, (_, index) =>
     grantOf({ clientId: `robot-${index}`, clientSecret: `secret-of-robot-${index}` }),
@@ -105,28 +106,8 @@ try {
     print(`${''.padEnd(18)} latency in ms: ${latency.join(', ')}`);
   }
 } finally {
-  for (const one of started) {
-    one.kill('SIGTERM');
-    if (one.exitCode === null && one.signalCode === null) await once(one, 'exit');
-  }
+  await Promise.all(started.map((one) => one.stop()));
   rmSync(folder, { recursive: true, force: true });
-}
-
-/** Runs a script of `bench/` until it has told its URL in a line of the given form. */
-async function start([script = '', ...args]: string[], line: RegExp): Promise<StartedServer> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, script), ...args], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  started.push(child);
-  for await (const text of createInterface({ input: child.stdout })) {
-    const url = line.exec(text)?.[1];
-    if (url === undefined) continue;
-    // Read on, so that what is printed later does not fill the pipe.
-    child.stdout.resume();
-    return { process: child, url };
-  }
-  throw new Error(`${script} did not start`);
 }
 
 async function drive({ server, path, forms }: Contender): Promise<Run> {
@@ -149,8 +130,8 @@ async function drive({ server, path, forms }: Contender): Promise<Run> {
   };
 }
 
-async function cpuSecondsOf({ process: { pid } }: StartedServer): Promise<number> {
-  return pid === undefined ? Number.NaN : (await pidusage(pid)).ctime / 1000;
+async function cpuSecondsOf({ pid }: Server): Promise<number> {
+  return (await pidusage(pid)).ctime / 1000;
 }
 
 interface Client {

@@ -19,7 +19,7 @@ export interface EventStreams {
 
 export async function startEventStreams(events: number): Promise<EventStreams> {
   const keyturn = await startKeyturnWithHistory(events);
-  const bare = await startServer('references/bare-sse-server.ts', [String(events)], /^(http\S+)$/);
+  const bare = await startServer('references/bare-sse-server.ts', [String(events)], /^(http\S+)$/m);
   const catchUp =
     (pid: number, job: Omit<ReadersJob, 'readers' | 'events'>) => (readers: number, eventsEach: number) => {
       return async () => {

@@ -1,8 +1,12 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { closeSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { json, text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import pidusage from 'pidusage';
 
 const bench = join(import.meta.dirname, '..');
@@ -23,7 +27,8 @@ process.once('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 /**
- * Runs a script of `bench/` until it has told its URL in a line of the given form.
+ * Runs a script of `bench/` until it has told its URL in a line of the given form. What it prints goes to a file, as under a
+ * supervisor: a pipe would have this process wake up for each line, on the cores that are measured.
  *
  * @throws Error it ended before, with what it told on standard error
  */
@@ -33,20 +38,33 @@ export async function startServer(
   form: RegExp,
   cwd = bench,
 ): Promise<Server> {
+  const output = unnamedFile();
   const child = spawn(process.execPath, [join(bench, script), ...args], {
     cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output, 'pipe'],
   });
   follow(child);
-  const complaint = text(child.stderr);
-  for await (const line of createInterface({ input: child.stdout })) {
-    const url = form.exec(line)?.[1];
-    if (url === undefined) continue;
-    // Read on, so that what is printed later does not fill the pipe.
-    child.stdout.resume();
-    return { url, pid: child.pid ?? 0, stop: () => stop(child) };
+  const complaint = text(child.stderr as Readable);
+  const beginning = Buffer.alloc(64 * 1024);
+  try {
+    while (child.exitCode === null && child.signalCode === null) {
+      const length = readSync(output, beginning, { position: 0 });
+      const url = form.exec(beginning.toString('utf8', 0, length))?.[1];
+      if (url !== undefined) return { url, pid: child.pid ?? 0, stop: () => stop(child) };
+      await delay(5);
+    }
+  } finally {
+    closeSync(output);
   }
   throw new Error(`${script} did not start: ${await complaint}`);
+}
+
+/** Opened, and gone when the last process that has it open ends. */
+function unnamedFile(): number {
+  const file = join(tmpdir(), `keyturn-bench-${randomUUID()}.log`);
+  const descriptor = openSync(file, 'wx+');
+  unlinkSync(file);
+  return descriptor;
 }
 
 async function stop(child: ChildProcess): Promise<void> {

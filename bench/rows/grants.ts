@@ -16,9 +16,9 @@ export const grants: Section = {
     const oidcProvider = await startServer(
       'references/oidc-provider-server.ts',
       [String(users)],
-      /^(http\S+)$/,
+      /^(http\S+)$/m,
     );
-    const bareFastify = await startServer('references/bare-fastify-server.ts', [], /^(http\S+)$/);
+    const bareFastify = await startServer('references/bare-fastify-server.ts', [], /^(http\S+)$/m);
     try {
       const requests = grantRequests(keyturn.clients['robot'] ?? []);
       const elsewhere = Array.from({ length: users }, (_, index) =>

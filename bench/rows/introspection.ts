@@ -13,7 +13,7 @@ export const introspection: Section = {
       ...{ name: accessTokenType, users: 200, known: 200, accessTokenType, eventsEach: 2 },
     }));
     const keyturn = await startKeyturn({ seeds });
-    const bareFastify = await startServer('references/bare-fastify-server.ts', [], /^(http\S+)$/);
+    const bareFastify = await startServer('references/bare-fastify-server.ts', [], /^(http\S+)$/m);
     try {
       const response = await fetch(`${bareFastify.url}/token`, { method: 'POST' });
       const { access_token: token } = (await response.json()) as { access_token: string };
