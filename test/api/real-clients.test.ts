@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi';
 import { allowInsecureRequests } from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { describe, expect, it } from 'vitest';
-import { addMachineKey, privateKeyOf } from '../support/machine-key.ts';
+import { addMachineKey, privateKeyOf, signAssertion } from '../support/machine-key.ts';
 import {
   addRobot,
   adminToken,
@@ -19,7 +19,7 @@ async function withClient(userName = 'rö:bot') {
   const robot = await addRobot(call, userName, { accessTokenType: 'ACCESS_TOKEN_TYPE_JWT' });
   const keyFile = await addMachineKey(call, robot.userId);
   const key = { key: await privateKeyOf(keyFile), kid: keyFile.keyId };
-  return { running, robot, key, issuer: new URL(running.service.issuer) };
+  return { running, robot, keyFile, key, issuer: new URL(running.service.issuer) };
 }
 
 type Client = Awaited<ReturnType<typeof withClient>>;
@@ -82,5 +82,49 @@ describe.each<[string, (client: Client) => oauth.ClientAuth]>([
     const revoked = await oauth.revocationRequest(server, client, by, access_token, insecure);
     await oauth.processRevocationResponse(revoked);
     expect(await introspect()).toEqual({ active: false });
+  });
+});
+
+describe('the JWT profile grant', () => {
+  const grantType = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+  const resource = 'https://api.example/v1';
+  const requestBy = async ({ keyFile, running }: Client) => ({
+    assertion: await signAssertion(keyFile, running.service.issuer),
+    scope: 'openid profile',
+    resource,
+  });
+
+  it('gives openid-client a token for the resource that it names', async () => {
+    const client = await withClient('robot');
+    const { robot, issuer } = client;
+    const configuration = await openid.discovery(issuer, robot.clientId, undefined, openid.None(), {
+      execute: [openid.allowInsecureRequests],
+    });
+    const tokens = await openid.genericGrantRequest(configuration, grantType, await requestBy(client));
+    expect(tokens.claims()?.sub).toBe(robot.userId);
+    const user = await openid.fetchUserInfo(configuration, tokens.access_token, robot.userId);
+    expect(user.preferred_username).toBe('robot');
+  });
+
+  it('gives oauth4webapi a token that the resource takes', async () => {
+    const connection = await withClient('robot');
+    const { robot, issuer } = connection;
+    const discovered = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
+    const server = await oauth.processDiscoveryResponse(issuer, discovered);
+    const client = { client_id: robot.clientId };
+    const parameters = await requestBy(connection);
+    const granted = await oauth.genericTokenEndpointRequest(
+      server,
+      client,
+      oauth.None(),
+      grantType,
+      parameters,
+      insecure,
+    );
+    const { access_token } = await oauth.processGenericTokenEndpointResponse(server, client, granted);
+    const authorization = `Bearer ${access_token}`;
+    const request = new Request(resource, { headers: { authorization } });
+    const claims = await oauth.validateJwtAccessToken(server, request, resource, insecure);
+    expect(claims).toMatchObject({ sub: robot.userId });
   });
 });
