@@ -50,7 +50,7 @@ function aboutOf({ date, size, machine, minutes, loadAverage, scale, rows }: Rep
   return [
     `${date.slice(0, 16).replace('T', ' ')} UTC, ${machine}`,
     `a ${size} run of ${minutes.toFixed(1)} minutes: ${scale.rounds} rounds of ${scale.seconds} s each after ${scale.warmUpRounds} to warm up`,
-    `load average at the end ${loadAverage.toFixed(1)}: much above the number of cores, others worked here too`,
+    `load average at the end ${loadAverage.toFixed(1)}, with the work of the run itself`,
     `${met} of ${rows.length} budgets met`,
   ];
 }
