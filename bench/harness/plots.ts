@@ -133,9 +133,10 @@ function latencies(rows: readonly Row[]): string {
     /^good clients/,
   ];
   const shown = wanted.flatMap((form) => rows.find(({ what, latency }) => form.test(what) && latency) ?? []);
-  return svg(380, 'Latency in ms, with as many requests under way as the row says (most: 64)', {
+  return svg(410, 'Latency in ms, with as many requests under way as the row says (most: 64)', {
     legend,
-    grid: { left: 60, right: 40, top: 100, bottom: 32 },
+    // Below two lines of names.
+    grid: { left: 60, right: 40, top: 130, bottom: 32 },
     xAxis: {
       type: 'category',
       data: names.map((name) => name.replace('_', '.')),
