@@ -38,10 +38,8 @@ export async function openPersonalFields(parts: PersonalDataParts): Promise<Pers
   const isThere = existsSync(dataDirectory.personalKeysFile);
   if (isShared && !isThere) return new PersonalFields();
   if (!isThere) await requireNothingSealed(eventStore, dataDirectory);
-  const keys = openSqlitePersonalKeys({
-    ...personalKeysOptions(dataDirectory, masterKeys),
-    readOnly: isShared,
-  });
+  // The file is this node's own also where the log is not: keys are destroyed in it, and put under a new master key.
+  const keys = openSqlitePersonalKeys(personalKeysOptions(dataDirectory, masterKeys));
   onRelease(() => keys.close());
   const personalFields = new PersonalFields(keys, !isShared);
   await requireMasterKey(personalFields);

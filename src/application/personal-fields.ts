@@ -92,8 +92,12 @@ export class PersonalFields {
 
   /** For good. Resolves once nobody can read the user's sealed fields any more. */
   async erase(userId: string, erasedAt: string): Promise<void> {
-    await this.#keys?.destroy(userId, erasedAt);
-    this.#recent.set(userId, { erasedAt });
+    try {
+      await this.#keys?.destroy(userId, erasedAt);
+    } finally {
+      // Also when the key could not be destroyed: from the event on, nobody is told the fields any more.
+      this.#recent.set(userId, { erasedAt });
+    }
   }
 
   async #known(userId: string): Promise<PersonalKey | undefined> {

@@ -43,7 +43,7 @@ export class UserNames {
    */
   async claim(userName: string, userId: string, context: CommandContext): Promise<void> {
     const name = normalizeUserName(userName);
-    const { id, state, revision } = await this.#find(name);
+    const { id, state, revision, isOutdated } = await this.#find(name);
     if (state.status === 'claimed' && state.userId !== userId) {
       const age = this.#commands.now().getTime() - Date.parse(state.claimedAt);
       const unused = !(await this.#isUsed(name, state.userId)) && age > unusedClaimGrace;
@@ -51,7 +51,9 @@ export class UserNames {
       await this.#takeOver(name, { id, revision }, userId, state.userId, context);
       return;
     }
-    await this.#commands.execute(userNameAggregate, id, { type: 'ClaimUserName', userId }, context);
+    const claim = { type: 'ClaimUserName', userId } as const;
+    // If the plain name was released meanwhile, somebody else may have claimed its hash.
+    await this.#commands.execute(userNameAggregate, id, claim, context, isOutdated ? revision : undefined);
   }
 
   /** Where the name's reservation stands: what {@link releaseAt} takes. */
@@ -81,11 +83,13 @@ export class UserNames {
   }
 
   /** A name that was claimed under itself, as earlier versions did, stays there until it is free. */
-  async #find(name: string): Promise<NameReservation & { readonly state: UserNameState }> {
+  async #find(name: string): Promise<NameReservation & { state: UserNameState; isOutdated: boolean }> {
     const plain = await this.#commands.load(userNameAggregate, name);
     const hash = await this.#personalFields.hashUserName(name);
-    if (hash === undefined || plain.state.status === 'claimed') return { id: name, ...plain };
-    return { id: hash, ...(await this.#commands.load(userNameAggregate, hash)) };
+    if (hash === undefined || plain.state.status === 'claimed') {
+      return { id: name, ...plain, isOutdated: hash !== undefined };
+    }
+    return { id: hash, ...(await this.#commands.load(userNameAggregate, hash)), isOutdated: false };
   }
 
   async #isUsed(name: string, userId: string): Promise<boolean> {

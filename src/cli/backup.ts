@@ -3,7 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { AuditError } from '../audit/audit-error.ts';
 import { isIntact, verifyLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
-import { backUpEventLog } from '../eventstore/sqlite/backup.ts';
+import { backUpEventLog, backUpPersonalKeys } from '../eventstore/sqlite/backup.ts';
 import { replaceEventLog } from '../eventstore/sqlite/replace-log.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 import { acquireWriterLock } from '../eventstore/sqlite/writer-lock.ts';
@@ -55,9 +55,11 @@ export async function restore(file: string, settings: RestoreSettings): Promise<
         try {
           copyFileSync(file, restored);
           await requireIntact(restored);
+          const aside = `${eventsFile}.replaced-${new Date().toISOString().replaceAll(/[:.]/g, '')}`;
+          await keepAside(directory, aside);
           // Before the log: the old one can do with more keys than it needs.
-          addPersonalKeys(dataDir, file);
-          putInPlace(restored, directory);
+          addPersonalKeys(dataDir, file, 'backup');
+          putInPlace(restored, directory, aside);
         } finally {
           for (const suffix of ['', '-wal', '-shm']) rmSync(restored + suffix, { force: true });
         }
@@ -88,15 +90,25 @@ async function requireIntact(file: string): Promise<void> {
  * The tree and the checkpoint of the old log are set aside with it: with them the instance would sign nothing for the log
  * that is restored, which lacks what came after the backup. They go before the log does: the old one can do without them.
  */
-function putInPlace(restored: string, { eventsFile, readModelFile, logTreeFolder }: DataDirectory): void {
-  const aside = `${eventsFile}.replaced-${new Date().toISOString().replaceAll(/[:.]/g, '')}`;
+function putInPlace(
+  restored: string,
+  { eventsFile, readModelFile, logTreeFolder }: DataDirectory,
+  aside: string,
+): void {
   if (existsSync(logTreeFolder)) {
-    mkdirSync(aside, { mode: 0o700 });
+    mkdirSync(aside, { recursive: true, mode: 0o700 });
     renameSync(logTreeFolder, join(aside, basename(logTreeFolder)));
   }
   for (const suffix of ['', '-wal', '-shm']) rmSync(readModelFile + suffix, { force: true });
   replaceEventLog(eventsFile, restored, aside);
   if (existsSync(aside)) say(`the old log is kept in ${aside}`);
+}
+
+/** The keys of the log that goes, as they are: those of the backup take the place of some, and may be under another master key. */
+async function keepAside({ personalKeysFile }: DataDirectory, aside: string): Promise<void> {
+  if (!existsSync(personalKeysFile)) return;
+  mkdirSync(aside, { mode: 0o700 });
+  await backUpPersonalKeys(personalKeysFile, join(aside, basename(personalKeysFile)));
 }
 
 function say(text: string): void {

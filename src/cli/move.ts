@@ -36,10 +36,11 @@ async function exportTo(file: string, settings: LogSettings): Promise<void> {
 
 async function importFrom(file: string, settings: LogSettings): Promise<void> {
   if (!existsSync(file)) throw new AuditError(`there is no file ${file}`);
-  addPersonalKeys(settings.dataDir, file);
   const eventStore = await openTarget(settings);
   const progress = eventProgress('importing');
   try {
+    // What the data directory has already may be of another instance, and is kept.
+    addPersonalKeys(settings.dataDir, file, 'file');
     const { events, found } = await importLog(eventStore, file, { onProgress: progress.update });
     progress.stop();
     const before = found === 0 ? '' : `, ${found} of them from before`;

@@ -18,8 +18,12 @@ export async function savePersonalKeys(dataDir: string, copy: string): Promise<v
   await backUpPersonalKeys(personalKeysFile, keysBeside(copy));
 }
 
-/** Adds the keys beside a copy of a log to those of an instance. It comes before the log: so no key is missing. */
-export function addPersonalKeys(dataDir: string, copy: string): void {
+/**
+ * Adds the keys beside a copy of a log to those of an instance. It comes before the log: so no key is missing.
+ *
+ * @param winner whose key is kept where both have one
+ */
+export function addPersonalKeys(dataDir: string, copy: string, winner: 'file' | 'backup'): void {
   if (!existsSync(keysBeside(copy))) return;
-  mergePersonalKeys(new DataDirectory(resolve(dataDir)).personalKeysFile, keysBeside(copy));
+  mergePersonalKeys(new DataDirectory(resolve(dataDir)).personalKeysFile, keysBeside(copy), winner);
 }

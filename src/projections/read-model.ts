@@ -217,12 +217,20 @@ export class ReadModel {
     return names.map(({ name }) => tableOf(db, String(name)));
   }
 
-  /** What was deleted is overwritten in the file, and is no longer in its write-ahead log. */
+  /**
+   * What was deleted is overwritten in the file, and is no longer in its write-ahead log.
+   *
+   * @throws Error another process reads the file
+   */
   dropTraces(): void {
     const { db } = this.#session;
     if (this.#isHeldOpen) db.exec('COMMIT');
-    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    if (this.#isHeldOpen) db.exec('BEGIN');
+    try {
+      const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number };
+      if (busy !== 0) throw new Error('the read model is being read: what was deleted is still in its file');
+    } finally {
+      if (this.#isHeldOpen && !db.isTransaction) db.exec('BEGIN');
+    }
   }
 
   /** Saves what was applied; a batch that was not committed is gone. */

@@ -78,7 +78,7 @@ describe('personal keys in a file', () => {
     await keys.destroy('339', erasedAt);
     const later = await keys.create('340');
     keys.close();
-    mergePersonalKeys(file, backup);
+    mergePersonalKeys(file, backup, 'backup');
     const merged = openIn(folder);
     expect(await Promise.all(['338', '339', '340'].map((id) => merged.keyOf(id)))).toEqual([
       key,
@@ -86,8 +86,38 @@ describe('personal keys in a file', () => {
       later,
     ]);
     const elsewhere = temporaryFolder();
-    mergePersonalKeys(join(elsewhere, 'personal-keys.db'), backup);
+    mergePersonalKeys(join(elsewhere, 'personal-keys.db'), backup, 'backup');
     expect(await openIn(elsewhere).keyOf('338')).toEqual(key);
+  });
+
+  it('of two files that both have one are those of the file that wins, and none is lost', async () => {
+    const [folder, foreign] = [temporaryFolder(), temporaryFolder()];
+    const own = openIn(folder);
+    const key = await own.create('338');
+    own.close();
+    const others = openIn(foreign);
+    await others.create('338');
+    const added = await others.create('339');
+    others.close();
+    const foreignFile = join(foreign, 'personal-keys.db');
+    mergePersonalKeys(join(folder, 'personal-keys.db'), foreignFile, 'file');
+    const merged = openIn(folder);
+    expect([await merged.keyOf('338'), await merged.keyOf('339')]).toEqual([key, added]);
+  });
+
+  it('from elsewhere, under no key that is known, do not keep the others from a new master key', async () => {
+    const [folder, foreign] = [temporaryFolder(), temporaryFolder()];
+    const own = openIn(folder);
+    const key = await own.create('338');
+    own.close();
+    const strangers = openIn(foreign, { wrappingKeys: [new Uint8Array(32).fill(3)] });
+    await strangers.create('339');
+    strangers.close();
+    mergePersonalKeys(join(folder, 'personal-keys.db'), join(foreign, 'personal-keys.db'), 'backup');
+    openIn(folder, { wrappingKeys: [otherKey, wrappingKey] }).close();
+    const renewed = openIn(folder, { wrappingKeys: [otherKey] });
+    expect(await renewed.keyOf('338')).toEqual(key);
+    await expect(renewed.keyOf('339')).rejects.toThrow(EventStoreUnusableError);
   });
 
   it('leave no byte of a destroyed key in any file, whatever was done before', async () => {

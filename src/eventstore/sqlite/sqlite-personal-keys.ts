@@ -48,8 +48,10 @@ export function openSqlitePersonalKeys(options: SqlitePersonalKeysOptions): Pers
 /**
  * Adds the keys in `backup` to those in `file`, which is made when there is none. A key that was destroyed in one of the two
  * stays destroyed: a backup does not bring back who was erased since.
+ *
+ * @param winner whose key is kept where both have one
  */
-export function mergePersonalKeys(file: string, backup: string): void {
+export function mergePersonalKeys(file: string, backup: string, winner: 'file' | 'backup'): void {
   createPrivateFile(file);
   const db = openForWriting(file);
   try {
@@ -58,7 +60,11 @@ export function mergePersonalKeys(file: string, backup: string): void {
       INSERT INTO personal_keys (user_id, wrapped, erased_at)
         SELECT user_id, wrapped, erased_at FROM backup.personal_keys WHERE true
         ON CONFLICT (user_id) DO UPDATE SET
-          wrapped = iif(coalesce(erased_at, excluded.erased_at) IS NULL, excluded.wrapped, NULL),
+          wrapped = iif(
+            coalesce(erased_at, excluded.erased_at) IS NULL,
+            ${winner === 'backup' ? 'excluded.wrapped' : 'wrapped'},
+            NULL
+          ),
           erased_at = coalesce(erased_at, excluded.erased_at);
       DETACH backup;
     `);
@@ -134,12 +140,14 @@ class SqlitePersonalKeys implements PersonalKeys {
     });
   }
 
+  /** A key that is under none of the wrapping keys came from elsewhere, and is left: it must not hold the others up. */
   #wrapAnew(): void {
     const update = this.#db.prepare('UPDATE personal_keys SET wrapped = ? WHERE user_id = ?');
     const rows = this.#db.prepare('SELECT * FROM personal_keys WHERE wrapped IS NOT NULL').all();
     this.#inTransaction(() => {
       for (const { user_id: userId, wrapped } of rows as unknown as KeyRow[]) {
-        update.run(this.#wrap(userId, this.#unwrap(userId, wrapped as Uint8Array)), userId);
+        const key = this.#opened(userId, wrapped as Uint8Array);
+        if (key !== undefined) update.run(this.#wrap(userId, key), userId);
       }
     });
   }
@@ -160,13 +168,19 @@ class SqlitePersonalKeys implements PersonalKeys {
   }
 
   #unwrap(userId: string, wrapped: Uint8Array): Uint8Array {
+    const key = this.#opened(userId, wrapped);
+    if (key !== undefined) return key;
+    throw new EventStoreUnusableError(
+      `the master key is not the one that ${this.#options.file} was written with`,
+    );
+  }
+
+  #opened(userId: string, wrapped: Uint8Array): Uint8Array | undefined {
     for (const wrappingKey of this.#options.wrappingKeys) {
       const key = openBytes(wrappingKey, wrapped, userId);
       if (key !== undefined) return key;
     }
-    throw new EventStoreUnusableError(
-      `the master key is not the one that ${this.#options.file} was written with`,
-    );
+    return undefined;
   }
 }
 
