@@ -160,13 +160,29 @@ export class ClientAuthenticator {
   ): Promise<AuthenticatedClient | undefined> {
     const { hasher, isStillValid } = this.#options;
     const { hashedSecret, maxUses } = stored;
-    if (!isVerified && !(await hasher.verify(secret, hashedSecret))) return undefined;
+    if (!isVerified) {
+      if (!(await hasher.verify(secret, hashedSecret))) return undefined;
+      // The hash may have waited for others, and the secret ended meanwhile.
+      if (!this.#isUsableNow(client, stored.secretId)) return undefined;
+    }
     if (!(await isStillValid(client))) return undefined;
     if (maxUses !== undefined && !(await this.#countUse(client, maxUses, request))) return undefined;
     if (isVerified) return client;
     this.#verified.remember(secret, hashedSecret);
     if (hasher.isOutdated(hashedSecret)) this.#rehash(client, stored, secret, request);
     return client;
+  }
+
+  #isUsableNow({ userId, userName }: AuthenticatedClient, secretId: string): boolean {
+    const { directory, commands } = this.#options;
+    const now = commands.now().toISOString();
+    return [directory.clientBySecretId(secretId), ...directory.importedSecretsOf(userName)].some(
+      (stored) =>
+        stored?.account.userId === userId &&
+        stored.account.isActive &&
+        stored.secret.secretId === secretId &&
+        isLive(stored.secret, now),
+    );
   }
 
   /** Whether the secret may be used once more. Waited for: the count is exact on all nodes. */
