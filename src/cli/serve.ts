@@ -56,9 +56,12 @@ export async function serve(settings: ServeSettings): Promise<void> {
   closeWithGrace({ delay: gracePeriod, logger }, async ({ signal, err }) => {
     if (err) logger.fatal({ err }, 'stopping after an error');
     else logger.info({ signal }, 'stopping');
-    await service.close();
-    logger.info('stopped');
-    await log.close();
+    try {
+      await service.close();
+      logger.info('stopped');
+    } finally {
+      await log.close();
+    }
   });
 }
 

@@ -31,6 +31,10 @@ export function serviceLog(level: string): ServiceLog {
     maxLength: mostWaiting,
   });
   const logger = pino({ level }, destination);
+  // A full disk, or a terminal that is gone: the service goes on without a log, and its exit does not try again for ever.
+  destination.on('error', () => {
+    Object.assign(destination, { write: () => true, flush: () => {}, flushSync: () => {} });
+  });
   let dropped = 0;
   destination.on('drop', () => dropped++);
   destination.on('drain', () => {

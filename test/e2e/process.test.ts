@@ -1,5 +1,6 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -71,6 +72,29 @@ test('a reader of the log that has stopped reading stops neither the service nor
   keyturn.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
 });
+
+test.skipIf(!existsSync('/dev/full'))(
+  'a log that cannot be written stops neither the service nor its end',
+  async () => {
+    const [program, ...args] = ['sh', '-c', 'exec "$0" "$@" > /dev/full', process.execPath] as const;
+    const main = join(import.meta.dirname, '../../src/cli/main.ts');
+    const keyturn = spawn(program, [...args, main, 'serve', '--port', '0'], { cwd: temporaryFolder() });
+    onTestFinished(() => void keyturn.kill('SIGKILL'));
+    const exited = once(keyturn, 'exit');
+    let told = '';
+    let url: string | undefined;
+    while (url === undefined) {
+      const [chunk] = await once(keyturn.stderr, 'data');
+      told += chunk;
+      url = /Keyturn is ready at (http\S+)/.exec(told)?.[1];
+    }
+    for (let request = 0; request < 3; request++) {
+      expect((await fetch(`${url}/debug/healthz`)).status).toBe(200);
+    }
+    keyturn.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+  },
+);
 
 test('a second server on the same data directory refuses to start and says why', async () => {
   const folder = temporaryFolder();
