@@ -94,7 +94,8 @@ interface Limit {
 /** How many failures are left, and when there are none, how long there will be none, in milliseconds. */
 async function leftOf({ limiter, key }: Limit): Promise<{ key: string; failures: number; wait: number }> {
   const result: RateLimiterRes | null = await limiter.get(key);
-  if (result === null) return { key, failures: limiter.points, wait: 0 };
+  // An expired record stays until its timer fires, which is late on a busy process, or after the clock was set.
+  if (result === null || result.msBeforeNext <= 0) return { key, failures: limiter.points, wait: 0 };
   const { remainingPoints, msBeforeNext } = result;
   return { key, failures: remainingPoints, wait: remainingPoints <= 0 ? msBeforeNext : 0 };
 }

@@ -52,8 +52,17 @@ export class SigningThread {
     this.#waiting = [];
     // When the signing key has just changed there are two.
     for (const batch of Map.groupBy(waiting, ({ privateKey }) => privateKey).values()) {
-      if (batch.length < smallestBatch) for (const one of batch) signHere(one);
-      else this.#send(batch);
+      if (batch.length < smallestBatch || !this.#isSent(batch)) for (const one of batch) signHere(one);
+    }
+  }
+
+  /** False where the system gives no thread. */
+  #isSent(batch: readonly Waiting[]): boolean {
+    try {
+      this.#send(batch);
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -69,8 +78,8 @@ export class SigningThread {
       this.#known.set(privateKey, key);
       send({ key, algorithm, privateKey });
     }
-    this.#sent.push(batch);
     send({ key, unsigned: batch.map(({ unsigned }) => unsigned) });
+    this.#sent.push(batch);
   }
 
   #start(): Worker {

@@ -21,6 +21,8 @@ const recentLimit = 4096;
 /** The most events in one batch for a follower. */
 const batchLimit = 256;
 /** How many batches read from the store are kept, and for how long, in milliseconds: followers that catch up together share them. */
+/** Followers may begin anywhere, and on a quiet log nothing else makes an end of what they asked for. */
+const recentBatches = 64;
 const storedBatches = { max: 16, ttl: 10_000 } as const;
 /** In milliseconds: what happens within it is told together, so that many followers of a busy log cost little. */
 const gatheringTime = { least: 1, most: 8, perFollower: 0.08 } as const;
@@ -50,7 +52,7 @@ export class LiveEventFeed implements EventFeed {
   /** What stands in the log after this is in `#recent`, up to `#position`. */
   #recentAfter = 0n;
   /** Parts of `#recent` that a follower has asked for since it changed, by where they begin. */
-  readonly #recentBatches = new Map<bigint, FeedBatch>();
+  readonly #recentBatches = new LRUCache<bigint, FeedBatch>({ max: recentBatches });
   /** By where they begin. */
   readonly #storedBatches = new LRUCache<bigint, Promise<FeedBatch>>(storedBatches);
   #position = 0n;

@@ -46,10 +46,13 @@ export async function eventStreamRoutes(
   });
 
   app.get('/keyturn/v1/events', { exposeHeadRoute: false }, async (request, reply) => {
+    let isGone = false;
+    reply.raw.once('close', () => (isGone = true));
     const asked = askedFor(request, tickets);
     const { userId, selection } = await authorizeReader(authorizer, asked.credentials, asked.query);
     request.log = request.log.child({ userId });
     if (!feed.isRunning) throw new KeyturnError('NOT_READY');
+    if (isGone) throw new KeyturnError('REQUEST_CANCELLED');
     const stream = streams.open(userId);
     const body = new EventStream(dependencies, texts, { ...asked, selection }, stream.signal).open(() =>
       request.log.info('event stream dropped, its reader is too slow'),

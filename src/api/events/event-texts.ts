@@ -18,6 +18,8 @@ export class EventTexts {
    * @param formKey the same for equal forms
    */
   textOf(batch: FeedBatch, form: EventTextForm, formKey: string): Buffer {
+    // The ids of such a stream are its own: nobody else wants the same text.
+    if (form.idSuffix !== '') return encode(batch, form);
     const texts = this.#texts.get(batch) ?? new Map<string, Buffer>();
     this.#texts.set(batch, texts);
     const text = texts.get(formKey) ?? encode(batch, form);

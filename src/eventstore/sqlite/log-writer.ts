@@ -81,9 +81,10 @@ export class LogWriter {
       this.recent.add(written);
       return outcomes;
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      // Before the rollback, which may fail too.
       for (const { stream } of appends) this.#heads.delete(stream);
       for (const { id } of written) this.#places?.delete(id);
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
   }
