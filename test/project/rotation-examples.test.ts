@@ -96,7 +96,8 @@ describe('the rotation by systemd', () => {
     const rotation = rotate(60);
     await eventually(() => expect(existsSync(loaded)).toBe(true));
     const secret = readFileSync(loaded, 'utf8');
-    expect([await signIn(secret), await signIn(robot.clientSecret)]).toEqual([200, 200]);
+    // The old one first: the use of the new one ends it.
+    expect([await signIn(robot.clientSecret), await signIn(secret)]).toEqual([200, 200]);
     expect(await rotation).toMatchObject({ status: 0 });
     expect([await signIn(secret), await signIn(robot.clientSecret)]).toEqual([200, 401]);
   });
@@ -154,7 +155,7 @@ describe('the rotation by Kubernetes', () => {
     const rotation = rotate(60);
     await eventually(() => expect(readFileSync(secret, 'utf8')).not.toBe(robot.clientSecret));
     const rotated = readFileSync(secret, 'utf8');
-    expect([await signIn(rotated), await signIn()]).toEqual([200, 200]);
+    expect([await signIn(), await signIn(rotated)]).toEqual([200, 200]);
     expect(await rotation).toMatchObject({ status: 0 });
     expect([await signIn(rotated), await signIn()]).toEqual([200, 401]);
   });
