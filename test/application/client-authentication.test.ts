@@ -58,6 +58,17 @@ describe('a client', () => {
     expect(verify).toHaveBeenCalledTimes(1);
   });
 
+  it('is refused when its secret ended while the hash was computed, and its secret is not remembered', async () => {
+    const { signIn, verify, refresh, userId, machineUsers } = await authentication();
+    verify.mockImplementationOnce(async () => {
+      await machineUsers.setSecret({ userId, organizationId }, context);
+      await refresh();
+      return true;
+    });
+    expect(await signIn()).toBeUndefined();
+    expect(await signIn()).toBeUndefined();
+  });
+
   it('is refused without bcrypt for a guess, a typing error, or the secret of another', async () => {
     const { signIn, verify, clientSecret } = await authentication();
     expect(await signIn('')).toBeUndefined();
