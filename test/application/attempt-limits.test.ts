@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AttemptLimits, TooManyAttemptsError } from '../../src/application/attempt-limits.ts';
 
 const limitsOf = (failuresPerClient = 3, failuresPerSource = 100) =>
@@ -32,6 +32,15 @@ describe('limits of failed attempts', () => {
     expect(await isRefused(limits, 'robot', '::ffff:192.0.2.1')).toBe(true);
     expect(await isRefused(limits, 'robot', '192.0.2.2')).toBe(false);
     expect(await isRefused(limits, 'welder', '192.0.2.1')).toBe(false);
+  });
+
+  it('end with their time, also when the clock went on without the timers', async () => {
+    const limits = limitsOf();
+    await fail(limits, 3, 'robot', '192.0.2.1');
+    expect(await isRefused(limits, 'robot', '192.0.2.1')).toBe(true);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await isRefused(limits, 'robot', '192.0.2.1')).toBe(false);
   });
 
   it('refuse an address that tries many clients', async () => {
