@@ -35,8 +35,8 @@ class Service {
   readonly clock = new TestClock();
   readonly #folder = temporaryFolder();
   readonly #moments: Moment[] = [];
-  /** Those that were live once, and then were not. */
-  readonly #ended = new Set<string>();
+  /** Of each user those that were live once, and then were not. */
+  readonly #ended = new Map<string, Set<string>>(users.map((userId) => [userId, new Set()]));
   readonly answered: AnsweredSecret[] = [];
   crashes = 0;
   #process: { readonly store: MortalEventStore; readonly node: KeyturnNode } | undefined;
@@ -91,7 +91,8 @@ class Service {
     for (const userId of users) {
       const user = log.user(userId);
       const live = liveIds(user, time);
-      for (const { secretId } of user.secrets) if (!live.includes(secretId)) this.#ended.add(secretId);
+      const ended = this.#endedOf(userId);
+      for (const { secretId } of user.secrets) if (!live.includes(secretId)) ended.add(secretId);
 
       const { sequence, creationDate, changeDate } = user;
       const hasSecret = live.length > 0;
@@ -107,7 +108,7 @@ class Service {
       const accepted = await acceptedOf(node, answered);
       const isUsable = ({ secretId }: AnsweredSecret) => user.isActive && live.includes(secretId);
       expect(accepted).toEqual(idsOf(answered.filter(isUsable)));
-      expect(accepted.filter((secretId) => this.#ended.has(secretId))).toEqual([]);
+      expect(accepted.filter((secretId) => ended.has(secretId))).toEqual([]);
       this.#moments.push({ userId, position, time, live, accepted });
     }
     expect(node.failures).toEqual([]);
@@ -152,6 +153,12 @@ class Service {
     const readModelFile = join(this.#folder, 'read-model.db');
     const node = await startNode({ eventStore: store, readModelFile, clock: this.clock.read });
     this.#process = { store, node };
+  }
+
+  #endedOf(userId: string): Set<string> {
+    const ended = this.#ended.get(userId);
+    if (ended === undefined) throw new Error(`${userId} is none of the users`);
+    return ended;
   }
 
   get #running() {
