@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['./test/support/property-seed.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     // Many tests wait, for processes, timers and other nodes: more than one for each core keeps the cores busy.
     maxWorkers: 4,
