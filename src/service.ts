@@ -20,6 +20,7 @@ import { MachineUsers } from './application/machine-users.ts';
 import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts';
 import { Members } from './application/members.ts';
 import { Organizations } from './application/organizations.ts';
+import { Owners } from './application/owners.ts';
 import { openedLog } from './application/personal-fields.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
 import { SecretPolicies } from './application/secret-policies.ts';
@@ -189,7 +190,8 @@ async function start(
     waitForReadModel: (position) => projector.waitFor(position),
     personalFields,
   });
-  const machineUsers = new MachineUsers(commands, hasher, personalFields);
+  const owners = new Owners(commands);
+  const machineUsers = new MachineUsers(commands, hasher, owners, personalFields);
   const machineSecrets = new MachineSecrets(commands, hasher);
   const directory = readModel.queries;
   const erasures = new Erasures({
@@ -260,8 +262,8 @@ async function start(
       machineSecrets,
       secretPolicies: new SecretPolicies(commands),
       machineKeys: new MachineKeys(commands),
-      members: new Members(commands),
-      organizations: new Organizations(commands, directory),
+      members: new Members(commands, owners),
+      organizations: new Organizations(commands, directory, owners),
       eventLog: new EventLog(eventStore),
       directory,
       changes: new MachineUserChanges(eventStore),

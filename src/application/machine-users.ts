@@ -12,7 +12,7 @@ import {
   type CommandOutcome,
   retryOnConflict,
 } from './command-handler.ts';
-import { Owners } from './owners.ts';
+import type { Owners } from './owners.ts';
 import type { PersonalFields } from './personal-fields.ts';
 import { newObjectId, newSecretId, newSecretRandom } from './random-ids.ts';
 import type { SecretHasher } from './secret-hasher.ts';
@@ -66,13 +66,21 @@ export class MachineUsers {
   readonly #policies: SecretPolicies;
   readonly #owners: Owners;
 
-  /** @param personalFields default: user names are stored as they are */
-  constructor(commands: CommandHandler, hasher: SecretHasher, personalFields?: PersonalFields) {
+  /**
+   * @param owners the same as of all who may take one away
+   * @param personalFields default: user names are stored as they are
+   */
+  constructor(
+    commands: CommandHandler,
+    hasher: SecretHasher,
+    owners: Owners,
+    personalFields?: PersonalFields,
+  ) {
     this.#commands = commands;
     this.#hasher = hasher;
     this.#userNames = new UserNames(commands, personalFields);
     this.#policies = new SecretPolicies(commands);
-    this.#owners = new Owners(commands);
+    this.#owners = owners;
   }
 
   /** @throws KeyturnError `USER_NAME_TAKEN`, `USER_ALREADY_EXISTS`, or the rule that the user's fields break */
@@ -246,8 +254,7 @@ export class MachineUsers {
     context: CommandContext,
   ): Promise<ChangeDetails> {
     await this.requireUser(user);
-    await this.#owners.requireOtherThan(user.userId);
-    return this.#changeState(type, user, context);
+    return this.#owners.unlessLast(user.userId, () => this.#changeState(type, user, context));
   }
 
   async #changeState(

@@ -5,7 +5,7 @@ import { exists } from '../domain/machine-user/state.ts';
 import type { MembershipScope } from '../domain/members.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 import type { ChangeDetails, MachineUserReference, MachineUsers } from './machine-users.ts';
-import { Owners } from './owners.ts';
+import type { Owners } from './owners.ts';
 
 type MemberCommand =
   | {
@@ -20,9 +20,9 @@ export class Members {
   readonly #commands: CommandHandler;
   readonly #owners: Owners;
 
-  constructor(commands: CommandHandler) {
+  constructor(commands: CommandHandler, owners: Owners) {
     this.#commands = commands;
-    this.#owners = new Owners(commands);
+    this.#owners = owners;
   }
 
   /** @throws KeyturnError `USER_NOT_FOUND`, `MEMBER_ROLES_INVALID`, `MEMBER_ALREADY_EXISTS` */
@@ -42,21 +42,34 @@ export class Members {
     member: { readonly userId: string; readonly roles: readonly string[] },
     context: CommandContext,
   ): Promise<ChangeDetails> {
-    if (scope === 'instance' && !member.roles.includes(ownerRole)) {
-      await this.#owners.requireOtherThan(member.userId);
-    }
-    return this.#execute(scope, { type: 'ChangeMember', ...member }, context);
+    const change = () => this.#execute(scope, { type: 'ChangeMember', ...member }, context);
+    if (scope !== 'instance' || member.roles.includes(ownerRole)) return change();
+    return this.#owners.unlessLast(member.userId, change);
   }
 
   /** @throws KeyturnError `MEMBER_NOT_FOUND`, `LAST_OWNER` */
   async remove(scope: MembershipScope, userId: string, context: CommandContext): Promise<ChangeDetails> {
-    if (scope === 'instance') await this.#owners.requireOtherThan(userId);
-    return this.#execute(scope, { type: 'RemoveMember', userId }, context);
+    const remove = () => this.#execute(scope, { type: 'RemoveMember', userId }, context);
+    return scope === 'instance' ? this.#owners.unlessLast(userId, remove) : remove();
   }
 
-  /** Before a user loses all that it may do. Throws KeyturnError `LAST_OWNER`. */
-  requireOwnerOtherThan(userId: string): Promise<void> {
-    return this.#owners.requireOtherThan(userId);
+  /**
+   * All that the user may do, and then what `after` does.
+   *
+   * @throws KeyturnError `LAST_OWNER`, and then nothing is done
+   */
+  removeAll<Result>(
+    userId: string,
+    scopes: readonly MembershipScope[],
+    after: () => Promise<Result>,
+    context: CommandContext,
+  ): Promise<Result> {
+    return this.#owners.unlessLast(userId, async () => {
+      for (const scope of scopes) {
+        await this.#execute(scope, { type: 'RemoveMember', userId }, context).catch(ignoreMemberNotFound);
+      }
+      return after();
+    });
   }
 
   async #execute(
@@ -101,11 +114,8 @@ export async function removeMachineUser(
   context: CommandContext,
 ): Promise<ChangeDetails> {
   await machineUsers.requireUser(user);
-  await members.requireOwnerOtherThan(user.userId);
-  for (const { scope } of directory.membershipsOf(user.userId)) {
-    await members.remove(scope, user.userId, context).catch(ignoreMemberNotFound);
-  }
-  return machineUsers.remove(user, context);
+  const scopes = directory.membershipsOf(user.userId).map(({ scope }) => scope);
+  return members.removeAll(user.userId, scopes, () => machineUsers.remove(user, context), context);
 }
 
 /** Another request, or another node, was faster. */

@@ -3,7 +3,7 @@ import { KeyturnError } from '../domain/errors.ts';
 import type { OrganizationState } from '../domain/organization/decider.ts';
 import type { CommandContext, CommandHandler, CommandOutcome } from './command-handler.ts';
 import type { ChangeDetails } from './machine-users.ts';
-import { Owners } from './owners.ts';
+import type { Owners } from './owners.ts';
 import { newObjectId } from './random-ids.ts';
 
 export interface OrganizationDirectory {
@@ -16,10 +16,10 @@ export class Organizations {
   readonly #directory: OrganizationDirectory;
   readonly #owners: Owners;
 
-  constructor(commands: CommandHandler, directory: OrganizationDirectory) {
+  constructor(commands: CommandHandler, directory: OrganizationDirectory, owners: Owners) {
     this.#commands = commands;
     this.#directory = directory;
-    this.#owners = new Owners(commands);
+    this.#owners = owners;
   }
 
   /**
@@ -50,8 +50,9 @@ export class Organizations {
     if (state.status !== 'absent' && state.organizationId === organizationId) {
       throw new KeyturnError('ORGANIZATION_IS_DEFAULT');
     }
-    await this.#owners.requireOutside(organizationId);
-    return this.#change('Deactivate', organizationId, context);
+    return this.#owners.unlessLastIn(organizationId, () =>
+      this.#change('Deactivate', organizationId, context),
+    );
   }
 
   /** @throws KeyturnError `ORGANIZATION_NOT_FOUND`, `ORGANIZATION_ALREADY_ACTIVE` */

@@ -1,3 +1,4 @@
+import AsyncLock from 'async-lock';
 import { instance, instanceId, machineUser, organization } from '../domain/aggregates.ts';
 import { KeyturnError } from '../domain/errors.ts';
 import { ownersOf } from '../domain/instance/decider.ts';
@@ -11,28 +12,35 @@ interface Owner {
 
 /**
  * Keeps an instance from losing the last of its owners who can act, for nobody could let one in again. The streams of all of them are
- * read, since no one stream knows; two changes at the same moment can still take the last two.
+ * read, since no one stream knows. Changes on one node wait for each other; at the same moment on two nodes, they can
+ * still take the last two.
  */
 export class Owners {
   readonly #commands: CommandHandler;
+  readonly #lock = new AsyncLock({ maxPending: Number.POSITIVE_INFINITY });
 
   constructor(commands: CommandHandler) {
     this.#commands = commands;
   }
 
-  /** @throws KeyturnError `LAST_OWNER` when no other owner than this user can act */
-  requireOtherThan(userId: string): Promise<void> {
-    return this.#requireOneOf((owner) => owner.userId !== userId);
+  /** @throws KeyturnError `LAST_OWNER` when the user is an owner, and no other owner can act */
+  async unlessLast<Result>(userId: string, change: () => Promise<Result>): Promise<Result> {
+    const { state } = await this.#commands.load(instance, instanceId);
+    if (!ownersOf(state).includes(userId)) return change();
+    return this.#whileOneStays((owner) => owner.userId !== userId, change);
   }
 
   /** @throws KeyturnError `LAST_OWNER` when no owner who can act is of another organization */
-  requireOutside(organizationId: string): Promise<void> {
-    return this.#requireOneOf((owner) => owner.organizationId !== organizationId);
+  unlessLastIn<Result>(organizationId: string, change: () => Promise<Result>): Promise<Result> {
+    return this.#whileOneStays((owner) => owner.organizationId !== organizationId, change);
   }
 
-  async #requireOneOf(stays: (owner: Owner) => boolean): Promise<void> {
-    const acting = await this.#actingOwners();
-    if (acting.length > 0 && !acting.some(stays)) throw new KeyturnError('LAST_OWNER');
+  #whileOneStays<Result>(stays: (owner: Owner) => boolean, change: () => Promise<Result>): Promise<Result> {
+    return this.#lock.acquire('owners', async () => {
+      const acting = await this.#actingOwners();
+      if (acting.length > 0 && !acting.some(stays)) throw new KeyturnError('LAST_OWNER');
+      return change();
+    });
   }
 
   async #actingOwners(): Promise<Owner[]> {

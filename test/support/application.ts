@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { CommandHandler } from '../../src/application/command-handler.ts';
 import { MachineUsers } from '../../src/application/machine-users.ts';
+import { Owners } from '../../src/application/owners.ts';
 import { PersonalFields } from '../../src/application/personal-fields.ts';
 import { bcryptHasher, type SecretHasher } from '../../src/application/secret-hasher.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
@@ -34,7 +35,9 @@ export function node(
 ) {
   const waitForReadModel = async () => {};
   const commands = new CommandHandler({ eventStore, clock: clock.read, waitForReadModel, personalFields });
-  return { commands, machineUsers: new MachineUsers(commands, hasher, personalFields), clock };
+  const owners = new Owners(commands);
+  const machineUsers = new MachineUsers(commands, hasher, owners, personalFields);
+  return { commands, owners, machineUsers, clock };
 }
 
 export const robot = {

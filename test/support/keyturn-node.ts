@@ -7,6 +7,7 @@ import { type CredentialCheck, credentialCheck } from '../../src/application/cre
 import { Leaks } from '../../src/application/leaks.ts';
 import { MachineSecrets } from '../../src/application/machine-secrets.ts';
 import { MachineUsers } from '../../src/application/machine-users.ts';
+import { Owners } from '../../src/application/owners.ts';
 import { bcryptHasher } from '../../src/application/secret-hasher.ts';
 import { SecretPolicies } from '../../src/application/secret-policies.ts';
 import { SecretTimekeeper } from '../../src/application/secret-timekeeper.ts';
@@ -63,7 +64,7 @@ export async function startNode({ eventStore, readModelFile, clock, ...options }
     directory,
     failures,
     machineSecrets,
-    machineUsers: new MachineUsers(commands, hasher),
+    machineUsers: new MachineUsers(commands, hasher, new Owners(commands)),
     secretPolicies: new SecretPolicies(commands),
     leaks: new Leaks({ commands, directory, hasher }),
     timekeeper: new SecretTimekeeper({ machineSecrets, directory, clock, announcedDays, onFailure }),
