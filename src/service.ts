@@ -30,7 +30,6 @@ import { type AuthorizationServerConfig, createAuthorizationServer } from './aut
 import { DataDirectory } from './data-directory.ts';
 import { EventStoreUnavailableError } from './eventstore/errors.ts';
 import type { EventStore } from './eventstore/event-store.ts';
-import { openEventStoreDbEventStore } from './eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { headOf } from './eventstore/head.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
 import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
@@ -156,7 +155,11 @@ async function start(
   );
   const dataDirectory = new DataDirectory(config.dataDir);
 
-  const { eventStore: storedLog, isShared, isReachable } = openEventStore(config, dataDirectory, logger);
+  const {
+    eventStore: storedLog,
+    isShared,
+    isReachable,
+  } = await openEventStore(config, dataDirectory, logger);
   onRelease(() => storedLog.close());
   if (isShared && config.masterKey === undefined) throw new MissingMasterKeyError();
   const masterKeys = new MasterKeys(
@@ -368,16 +371,20 @@ interface OpenedEventStore {
   readonly isReachable: () => boolean;
 }
 
-function openEventStore(
+async function openEventStore(
   { eventStore: setting = 'sqlite' }: ServiceConfig,
   dataDirectory: DataDirectory,
   logger: Logger,
-): OpenedEventStore {
+): Promise<OpenedEventStore> {
   if (setting === 'sqlite') {
     const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
     return { eventStore, isShared: false, isReachable: () => true };
   }
   let isReachable = true;
+  // Its client takes 10 MB: loaded where it is used only.
+  const { openEventStoreDbEventStore } = await import(
+    './eventstore/eventstoredb/eventstoredb-event-store.ts'
+  );
   const eventStore = openEventStoreDbEventStore({
     connectionString: setting,
     onReachable: (reachable, fault) => {

@@ -1,6 +1,6 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Agent, buildConnector, request } from 'undici';
+import type { buildConnector } from 'undici';
 import { ForbiddenTargetError, type TargetPolicy } from './target-policy.ts';
 
 export interface WebhookSenderOptions {
@@ -23,16 +23,11 @@ const longestRedirectChain = 3;
 export class WebhookSender {
   readonly #policy: TargetPolicy;
   readonly #timeout: number;
-  readonly #agent: Agent;
+  #client: ReturnType<typeof loadClient> | undefined;
 
   constructor({ policy, timeout }: WebhookSenderOptions) {
     this.#policy = policy;
     this.#timeout = timeout;
-    this.#agent = new Agent({
-      connect: guardedConnector(policy, timeout),
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-    });
   }
 
   /** @throws Error it could not be sent, or nothing was answered in time */
@@ -43,11 +38,13 @@ export class WebhookSender {
     signal: AbortSignal,
   ): Promise<WebhookAnswer> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#timeout)]);
+    this.#client ??= loadClient(this.#policy, this.#timeout);
+    const { request, agent } = await this.#client;
     let target = new URL(url);
     for (let redirects = 0; ; redirects++) {
       this.#policy.checkConnection(target.protocol, target.hostname);
       const response = await request(target, {
-        dispatcher: this.#agent,
+        dispatcher: agent,
         method: 'POST',
         headers,
         body,
@@ -69,12 +66,23 @@ export class WebhookSender {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await (await this.#client)?.agent.destroy();
   }
 }
 
+/** With the first delivery: it takes 5 MB, and many services have no webhook. */
+async function loadClient(policy: TargetPolicy, timeout: number) {
+  const { Agent, buildConnector, request } = await import('undici');
+  const connect = guardedConnector(policy, buildConnector, timeout);
+  return { request, agent: new Agent({ connect, headersTimeout: timeout, bodyTimeout: timeout }) };
+}
+
 /** Connects to allowed addresses only. The address that was checked is the one that is used: no second look-up. */
-function guardedConnector(policy: TargetPolicy, timeout: number): buildConnector.connector {
+function guardedConnector(
+  policy: TargetPolicy,
+  connectorTo: typeof buildConnector,
+  timeout: number,
+): buildConnector.connector {
   const guardedLookup: LookupFunction = (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
       if (error !== null) return callback(error, '', 0);
@@ -86,7 +94,7 @@ function guardedConnector(policy: TargetPolicy, timeout: number): buildConnector
       else callback(null, first.address, first.family);
     });
   };
-  const connect = buildConnector({ lookup: guardedLookup, timeout });
+  const connect = connectorTo({ lookup: guardedLookup, timeout });
   return (options, callback) => {
     try {
       // An address in the place of a name is never looked up.
