@@ -6,7 +6,7 @@ import fastify from 'fastify';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { withDeadline } from '../../src/api/deadline.ts';
 import { createListener } from '../../src/api/listener.ts';
-import { requestGone } from '../../src/api/rest/request-gone.ts';
+import { requestGone } from '../../src/api/request-gone.ts';
 
 /** A server that never answers, with little patience. */
 async function impatient() {

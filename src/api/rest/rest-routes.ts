@@ -12,11 +12,11 @@ import { KeyturnError } from '../../domain/errors.ts';
 import { originOf } from '../../domain/event-metadata.ts';
 import { withDeadline } from '../deadline.ts';
 import { provenRequestOf } from '../presented-access-token.ts';
+import { requestGone } from '../request-gone.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
 import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
 import { singleHeader } from '../single-header.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
-import { requestGone } from './request-gone.ts';
 
 export interface RestOptions {
   readonly services: readonly ServedService[];

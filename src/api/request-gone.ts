@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { KeyturnError } from '../../domain/errors.ts';
+import { KeyturnError } from '../domain/errors.ts';
 
 /**
  * Aborts with KeyturnError `REQUEST_CANCELLED` when the connection ends before the answer is out.
@@ -9,7 +9,8 @@ import { KeyturnError } from '../../domain/errors.ts';
 export function requestGone(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort(new KeyturnError('REQUEST_CANCELLED'));
+    // Over HTTP/2 a stream that is reset counts as finished, but nobody has ended the answer.
+    if (!reply.raw.writableEnded) controller.abort(new KeyturnError('REQUEST_CANCELLED'));
   });
   return controller.signal;
 }
