@@ -6,9 +6,12 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, createClient } from '@connectrpc/connect';
 import { compressionGzip, createGrpcTransport } from '@connectrpc/connect-node';
-import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import { AdminService } from '@zitadel/proto/zitadel/admin_pb.js';
+import { GetUserByIDRequestSchema, ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import fc from 'fast-check';
 import { generate } from 'selfsigned';
 import { describe, expect, it, test, vi } from 'vitest';
 import { ServerReflection } from '#generated/grpc/reflection/v1/reflection_pb.js';
@@ -30,6 +33,13 @@ async function certificate() {
     keyType: 'ec',
   });
   return { cert, key };
+}
+
+/** As gRPC sends it, not compressed. */
+function grpcMessage(bytes: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([prefix, bytes]);
 }
 
 async function grpcClient(running: RunningService, options = {}) {
@@ -273,6 +283,56 @@ describe('gRPC', () => {
       String(Code.Unimplemented),
     );
     expect(await rawGrpc(url, `${path}/ListProjects`, '', Buffer.alloc(5))).toBe(String(Code.Unimplemented));
+  });
+
+  it('takes a message in any pieces', async () => {
+    const running = await runningService();
+    const token = await adminToken(running);
+    const message = grpcMessage(
+      toBinary(GetUserByIDRequestSchema, create(GetUserByIDRequestSchema, { id: 'nobody' })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(fc.nat(message.length)), async (cuts) => {
+        const ends = [...cuts.toSorted((a, b) => a - b), message.length];
+        const pieces = ends.map((end, index) => message.subarray(ends[index - 1] ?? 0, end));
+        expect(await rawGrpc(running.url, `${path}/GetUserByID`, token, pieces)).toBe(String(Code.NotFound));
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it.each([
+    ['no message', Buffer.alloc(0), {}, Code.Unimplemented],
+    ['two messages', Buffer.alloc(10), {}, Code.Unimplemented],
+    ['a message that is cut short', Buffer.from([0, 0, 0, 0, 4, 8, 1]), {}, Code.InvalidArgument],
+    ['a message that is none', Buffer.from([0, 0, 0, 0, 1, 0xff]), {}, Code.Internal],
+    ['a message that calls itself compressed', Buffer.from([1, 0, 0, 0, 2, 8, 1]), {}, Code.Internal],
+    ['an unknown compression', Buffer.alloc(5), { 'grpc-encoding': 'x' }, Code.Unimplemented],
+    ['an unreadable deadline', Buffer.alloc(5), { 'grpc-timeout': 'soon' }, Code.InvalidArgument],
+  ])('refuses a call with %s', async (_, body, headers, code) => {
+    const { url } = await runningService();
+    expect(await rawGrpc(url, `${path}/Healthz`, '', body, headers)).toBe(String(code));
+  });
+
+  it('compresses a long answer for whoever takes that', async () => {
+    const running = await runningService();
+    const headers = { authorization: `Bearer ${await adminToken(running)}` };
+    const encodings = await Promise.all(
+      [[compressionGzip], []].map(async (acceptCompression) => {
+        const transport = createGrpcTransport({ baseUrl: running.url, acceptCompression });
+        let encoding: string | null = null;
+        const onHeader = (received: Headers) => {
+          encoding = received.get('grpc-encoding');
+        };
+        const { eventTypes } = await createClient(AdminService, transport).listEventTypes(
+          {},
+          { headers, onHeader },
+        );
+        expect(eventTypes.length).toBeGreaterThan(20);
+        return encoding;
+      }),
+    );
+    expect(encodings).toEqual(['gzip', null]);
   });
 
   it('takes a deadline that is longer than its own', async () => {

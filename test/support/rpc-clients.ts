@@ -180,12 +180,17 @@ function outcomeOfError(code: string, message: string, id?: string, etag?: strin
   };
 }
 
-/** The raw bytes of a gRPC request, and the status that they were answered with; undefined: the stream was reset. */
+/**
+ * Sends the raw bytes of a gRPC request, each of its pieces after the last has left.
+ *
+ * @returns the status that they were answered with; undefined: the stream was reset
+ */
 export async function rawGrpc(
   url: string,
   path: string,
   token: string,
-  body: Uint8Array,
+  body: Uint8Array | readonly Uint8Array[],
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<string | undefined> {
   const session = connect(url);
   try {
@@ -197,6 +202,7 @@ export async function rawGrpc(
         'content-type': 'application/grpc',
         te: 'trailers',
         authorization: `Bearer ${token}`,
+        ...headers,
       });
       let grpcStatus: string | undefined;
       const note = (headers: Record<string, unknown>) => {
@@ -208,7 +214,13 @@ export async function rawGrpc(
         resolve(stream.rstCode === constants.NGHTTP2_NO_ERROR ? grpcStatus : undefined),
       );
       stream.resume();
-      stream.end(body);
+      const [first, ...others] = [body].flat();
+      const send = (piece: Uint8Array | undefined): void => {
+        const next = others.shift();
+        if (next === undefined) stream.end(piece);
+        else stream.write(piece, () => send(next));
+      };
+      send(first);
     });
   } finally {
     session.destroy();

@@ -9,13 +9,11 @@ import {
 } from '@bufbuild/protobuf';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
-import { originOf } from '../../domain/event-metadata.ts';
 import { withDeadline } from '../deadline.ts';
-import { provenRequestOf } from '../presented-access-token.ts';
 import { requestGone } from '../request-gone.ts';
+import { callMethod } from '../rpc/call-method.ts';
 import { type HttpRule, httpRuleOf } from '../rpc/method-options.ts';
 import { nameOf, type ServedMethod, type ServedService } from '../rpc/served-method.ts';
-import { singleHeader } from '../single-header.ts';
 import { pathParametersOf, routeUrlOf } from './path-template.ts';
 
 export interface RestOptions {
@@ -61,19 +59,7 @@ function serve(
     handler: async (request, reply) => {
       const message = readMessage(method, rule, parameters, request);
       const responseHeaders = new Headers();
-      const call = (signal: AbortSignal) =>
-        method.call({
-          message,
-          header: (name) => singleHeader(request.headers[name]),
-          responseHeaders,
-          proof: provenRequestOf(request),
-          requestId: request.id,
-          origin: originOf(request.remoteAddress, request.headers['user-agent']),
-          signal,
-          onCaller: ({ userId, organizationId }) => {
-            request.log = request.log.child({ userId, organizationId });
-          },
-        });
+      const call = (signal: AbortSignal) => callMethod(method, { message, responseHeaders, signal }, request);
       const response = await withDeadline(timeLimit, requestGone(reply), call).finally(() => {
         for (const [name, value] of responseHeaders) reply.header(name, value);
       });

@@ -8,24 +8,27 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
+import {
+  createMethodUrl,
+  type UniversalHandler,
+  type UniversalServerResponse,
+} from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
   compressionGzip,
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { grpcCodes, KeyturnError } from '../../domain/errors.ts';
-import { originOf } from '../../domain/event-metadata.ts';
+import { KeyturnError } from '../../domain/errors.ts';
 import { withDeadline } from '../deadline.ts';
-import { toKeyturnError } from '../error-response.ts';
-import { provenRequestOf } from '../presented-access-token.ts';
 import { positionHeader } from '../read-position.ts';
 import { pathOf } from '../request-path.ts';
+import { callMethod } from './call-method.ts';
+import { toConnectError } from './connect-error.ts';
 import { healthService } from './grpc-health.ts';
 import { reflectionServices } from './grpc-reflection.ts';
+import { isPlainGrpc, makeMessageReadable, type ReadBody, serveGrpcUnary } from './grpc-unary.ts';
 import type { ServedMethod, ServedService } from './served-method.ts';
 
 export interface ConnectOptions {
@@ -39,7 +42,7 @@ export interface ConnectOptions {
   readonly timeLimit: number;
 }
 
-/** In milliseconds: how long calls under way may take to finish when the server stops. */
+/** In milliseconds: how long streams of messages go on when the server stops. */
 const shutdownPatience = 5000;
 
 /** The request of Fastify that a call came with. */
@@ -50,7 +53,7 @@ const requestKey = createContextKey<FastifyRequest | undefined>(undefined);
  * own services for health and reflection.
  */
 export async function connectRoutes(app: FastifyInstance, options: ConnectOptions): Promise<void> {
-  const { services, isReady, maxMessageBytes } = options;
+  const { services, isReady, position, maxMessageBytes, timeLimit } = options;
   const descriptors = services.map((service) => service.descriptor);
   const closing = new AbortController();
   const stopping = new AbortController();
@@ -58,8 +61,9 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
     closing.abort();
     setTimeout(() => stopping.abort(), shutdownPatience).unref();
   });
+  const compressions = [compressionGzip, compressionBrotli];
   const router = createConnectRouter({
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: compressions,
     readMaxBytes: maxMessageBytes,
     shutdownSignal: stopping.signal,
   });
@@ -71,22 +75,37 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const unaryMethods = new Map(
+    services
+      .flatMap(({ methods }) => methods)
+      .map((method) => [createMethodUrl('/', method.descriptor), method]),
+  );
+  const grpcUnary = { maxMessageBytes, timeLimit, compressions, position };
   // A route for each service, not for each of its methods: those are hundreds, and most are not implemented.
   for (const service of new Set(router.handlers.map((handler) => handler.service.typeName))) {
     app.post(`/${service}/:method`, async (request, reply) => {
-      const handle = handlers.get(pathOf(request));
+      const path = pathOf(request);
+      const method = isPlainGrpc(request) ? unaryMethods.get(path) : undefined;
+      const read = method && (await serveGrpcUnary(method, request, reply, grpcUnary));
+      if (read === 'served') return;
+      const handle = handlers.get(path);
       if (handle === undefined) throw new KeyturnError('ROUTE_NOT_FOUND');
-      await answer(handle, request, reply);
+      await answer(handle, request, reply, read);
     });
   }
 }
 
-async function answer(handle: UniversalHandler, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+/** @param read what of the body was read already */
+async function answer(
+  handle: UniversalHandler,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  read: ReadBody | undefined,
+): Promise<void> {
   const contextValues = createContextValues().set(requestKey, request);
   try {
-    const response = await handle(
-      universalRequestFromNodeRequest(request.raw, reply.raw, undefined, contextValues),
-    );
+    const universal = universalRequestFromNodeRequest(request.raw, reply.raw, undefined, contextValues);
+    const response = await handle(read ? { ...universal, body: wholeBody(read, request.raw) } : universal);
     for (const [name, value] of Object.entries(reply.getHeaders())) {
       if (value !== undefined) reply.raw.setHeader(name, value);
     }
@@ -97,10 +116,14 @@ async function answer(handle: UniversalHandler, request: FastifyRequest, reply: 
   }
 }
 
-/**
- * Connect escapes more of a `grpc-message` than gRPC asks for, commas and colons too, and `@grpc/grpc-js` does not read
- * those back: it would show `%2C` to people.
- */
+async function* wholeBody(
+  { chunks, isWhole }: ReadBody,
+  rest: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  yield* chunks;
+  if (!isWhole) yield* rest;
+}
+
 function withReadableMessage(response: UniversalServerResponse): UniversalServerResponse {
   const { trailer } = response;
   if (trailer === undefined) return response;
@@ -108,8 +131,7 @@ function withReadableMessage(response: UniversalServerResponse): UniversalServer
     ...response,
     // Asked for at the end, when the message is known.
     get trailer() {
-      const message = trailer.get('grpc-message');
-      if (message !== null) trailer.set('grpc-message', encodeURI(decodeURIComponent(message)));
+      makeMessageReadable(trailer);
       return trailer;
     },
   };
@@ -140,30 +162,11 @@ async function call(
   if (request === undefined) throw new TypeError('a call without a request');
   try {
     return await withDeadline(timeLimit, context.signal, (signal) =>
-      method.call({
-        message,
-        header: (name) => context.requestHeader.get(name) ?? undefined,
-        responseHeaders: context.responseHeader,
-        proof: provenRequestOf(request),
-        requestId: request.id,
-        origin: originOf(request.remoteAddress, request.headers['user-agent']),
-        signal,
-        onCaller: ({ userId, organizationId }) => {
-          request.log = request.log.child({ userId, organizationId });
-        },
-      }),
+      callMethod(method, { message, responseHeaders: context.responseHeader, signal }, request),
     );
   } catch (error) {
     // Its own answer to a deadline or a cancellation.
     if (context.signal.aborted) throw context.signal.reason;
-    const known = toKeyturnError(error as Error, request);
-    request.log = request.log.child({ grpcStatus: known.grpcCode });
-    throw toConnectError(known);
+    throw toConnectError(error as Error, request);
   }
-}
-
-function toConnectError(error: KeyturnError): ConnectError {
-  const details =
-    error.id === undefined ? [] : [{ desc: ErrorDetailSchema, value: { id: error.id, message: error.text } }];
-  return new ConnectError(error.message, grpcCodes[error.grpcCode] as Code, undefined, details);
 }
