@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import pidusage from 'pidusage';
 import type { GrantsJob, GrantsResult } from './grants-load.ts';
+import { serveKeyturn } from './harness/keyturn.ts';
 import { type Server, startServer } from './harness/processes.ts';
 
 /**
@@ -36,20 +37,17 @@ interface Run extends GrantsResult {
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
 const started: Server[] = [];
-const start = async (...server: Parameters<typeof startServer>) => {
-  const one = await startServer(...server);
+const start = async (starting: Promise<Server>) => {
+  const one = await starting;
   started.push(one);
   return one;
 };
 try {
-  const keyturn = await start(
-    '../src/cli/main.ts',
-    ['serve', '--port', '0'],
-    /"url":"(http[^"]+)".*"msg":"serving"/,
-    folder,
+  const keyturn = await start(serveKeyturn(folder));
+  const bare = await start(startServer('references/bare-fastify-server.ts', [], /^(http\S+)$/m));
+  const peer = await start(
+    startServer('references/oidc-provider-server.ts', [String(robots)], /^(http\S+)$/m),
   );
-  const bare = await start('references/bare-fastify-server.ts', [], /^(http\S+)$/m);
-  const peer = await start('references/oidc-provider-server.ts', [String(robots)], /^(http\S+)$/m);
   const { jwt, opaque } = await addRobots(keyturn.url);
   const peerForms = Array.from({ length: robots }, (_, index) =>
     grantOf({ clientId: `robot-${index}`, clientSecret: `secret-of-robot-${index}` }),

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openSqliteEventStore } from '../src/eventstore/sqlite/sqlite-event-store.ts';
 import type { Measurement } from './harness/comparison.ts';
 import type { ReadersJob, ReadersOpened, ReadersResult } from './harness/event-readers.ts';
+import { serveKeyturn } from './harness/keyturn.ts';
 import { type Server, startServer } from './harness/processes.ts';
 
 /** A Keyturn with a log of many secrets set, and a bare route that sends as many events of the same size. */
@@ -51,13 +52,7 @@ export interface KeyturnWithHistory extends Server {
 export async function startKeyturnWithHistory(events: number): Promise<KeyturnWithHistory> {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
   await writeHistory(join(folder, 'data'), events);
-  const args = ['serve', '--port', '0', '--event-streams-per-user', '1000'];
-  const server = await startServer(
-    '../src/cli/main.ts',
-    args,
-    /"url":"(http[^"]+)".*"msg":"serving"/,
-    folder,
-  );
+  const server = await serveKeyturn(folder, ['--event-streams-per-user', '1000']);
   const admin = JSON.parse(readFileSync(join(folder, 'data/admin-credentials.json'), 'utf8'));
   const body = new URLSearchParams({
     grant_type: 'client_credentials',

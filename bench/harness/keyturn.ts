@@ -1,6 +1,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import packageJson from '../../package.json' with { type: 'json' };
 import type { HttpRequest } from './load.ts';
 import { runScript, type Server, startServer } from './processes.ts';
 import type { Client, Seed, SeedJob } from './seed.ts';
@@ -42,7 +43,7 @@ export async function startKeyturn({ seeds, settings = [] }: KeyturnOptions): Pr
     async restart() {
       await server.stop();
       const begin = performance.now();
-      const started = await start(folder, settings);
+      const started = await serveKeyturn(folder, settings);
       const seconds = (performance.now() - begin) / 1000;
       return { keyturn: await running(started), seconds };
     },
@@ -51,7 +52,7 @@ export async function startKeyturn({ seeds, settings = [] }: KeyturnOptions): Pr
       rmSync(folder, { recursive: true, force: true });
     },
   });
-  return running(await start(folder, settings));
+  return running(await serveKeyturn(folder, settings));
 }
 
 let folderSetUp: Promise<string> | undefined;
@@ -60,14 +61,18 @@ let folderSetUp: Promise<string> | undefined;
 function setUpFolder(): Promise<string> {
   folderSetUp ??= (async () => {
     const folder = temporaryFolder();
-    await (await start(folder, [])).stop();
+    await (await serveKeyturn(folder)).stop();
     return folder;
   })();
   return folderSetUp;
 }
 
-function start(folder: string, settings: readonly string[]): Promise<Server> {
-  return startServer('../src/cli/main.ts', ['serve', '--port', '0', ...settings], serving, folder);
+/** `npm start` on a free port, in a working directory of its own. */
+export function serveKeyturn(folder: string, settings: readonly string[] = []): Promise<Server> {
+  const [, ...words] = packageJson.scripts.start.split(' ');
+  const nodeOptions = words.filter((word) => word.startsWith('--'));
+  const args = ['serve', '--port', '0', ...settings];
+  return startServer('../src/cli/main.ts', args, serving, folder, nodeOptions);
 }
 
 const temporaryFolders: string[] = [];

@@ -37,9 +37,10 @@ export async function startServer(
   args: readonly string[],
   form: RegExp,
   cwd = bench,
+  nodeOptions: readonly string[] = [],
 ): Promise<Server> {
   const output = unnamedFile();
-  const child = spawn(process.execPath, [join(bench, script), ...args], {
+  const child = spawn(process.execPath, [...nodeOptions, join(bench, script), ...args], {
     cwd,
     stdio: ['ignore', output, 'pipe'],
   });

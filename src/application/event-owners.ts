@@ -2,8 +2,8 @@ import { LRUCache } from 'lru-cache';
 import { idOfStream } from '../domain/aggregates.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 
-/** How many aggregates' organizations are kept. */
-const limit = 100_000;
+/** How many aggregates' organizations are kept: one that is not costs a read of its stream. */
+const limit = 10_000;
 
 /**
  * Finds the organization that an event belongs to.
