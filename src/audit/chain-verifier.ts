@@ -1,21 +1,15 @@
-import { LRUCache } from 'lru-cache';
 import type { EventStore } from '../eventstore/event-store.ts';
 import { type ChainedEvent, hashOfEvent } from '../eventstore/hash-chain.ts';
 import { diagnose, faultAt, type LogFault, previousHashOf } from './log-fault.ts';
+import { StreamHeads } from './stream-heads.ts';
 
-/** The last event of a stream that was seen. */
-interface StreamHead {
-  readonly revision: bigint;
-  readonly hash: string;
-}
-
-/** How many streams are kept in memory. For others the event before is read again: slower, but memory stays flat. */
-const recentStreams = 250_000;
-
-/** Checks events, in log order, against the hash chains of their streams. It can begin anywhere in the log. */
+/**
+ * Checks events, in log order, against the hash chains of their streams. It can begin anywhere in the log. Where the head of a stream
+ * is not in memory, the event before is read again: slower, but memory stays flat.
+ */
 export class ChainVerifier {
   readonly #eventStore: EventStore;
-  readonly #heads = new LRUCache<string, StreamHead>({ max: recentStreams });
+  readonly #heads = new StreamHeads();
 
   constructor(eventStore: EventStore) {
     this.#eventStore = eventStore;
@@ -28,10 +22,9 @@ export class ChainVerifier {
    */
   fits(event: ChainedEvent, hash: string): boolean {
     const { stream, revision } = event;
-    const known = this.#heads.get(stream);
-    this.#heads.set(stream, { revision, hash });
-    if (revision === 0n) return previousHashOf(event) === null;
-    return known?.revision === revision - 1n && known.hash === previousHashOf(event);
+    const previousHash = previousHashOf(event);
+    const follows = this.#heads.add(stream, revision, hash, previousHash);
+    return revision === 0n ? previousHash === null : follows;
   }
 
   /** Compares the event with its neighbours as the store has them. */

@@ -64,6 +64,8 @@ export interface VerifyWorkerData {
 
 export type VerifyWorkerMessage = { readonly progress: number } | { readonly verified: RangeVerification };
 
+/** Of a thread. What it parses is soon garbage: with more, 32 MB times three by default, it collects no less, only later. */
+const maxYoungGenerationSizeMb = 12;
 /** In positions. Starting threads does not pay below. */
 const shortLog = 20_000n;
 
@@ -143,7 +145,7 @@ function verifyInThread(
 ): Promise<RangeVerification> {
   const { promise, resolve, reject } = Promise.withResolvers<RangeVerification>();
   const script = new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url);
-  const worker = new Worker(script, { workerData });
+  const worker = new Worker(script, { workerData, resourceLimits: { maxYoungGenerationSizeMb } });
   worker.on('message', (message: VerifyWorkerMessage) => {
     if ('progress' in message) onProgress(message.progress);
     else resolve(message.verified);
