@@ -47,11 +47,11 @@ export class StreamHeads {
     const place = this.#placeOf(first, second);
     const isKnown = this.#isAt(place, first, second) && this.#versions[place] === version - 1;
     const begin = place * hashLength;
-    const follows = isKnown && this.#hashes.latin1Slice(begin, begin + hashLength) === previousHash;
+    const follows = isKnown && this.#hashes.toString('latin1', begin, begin + hashLength) === previousHash;
     this.#names[2 * place] = first;
     this.#names[2 * place + 1] = second;
     this.#versions[place] = version;
-    this.#hashes.latin1Write(hash, begin, hashLength);
+    this.#hashes.write(hash, begin, 'latin1');
     return follows;
   }
 

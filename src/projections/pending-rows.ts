@@ -10,6 +10,10 @@ export class PendingRows<Row> {
     this.#write = write;
   }
 
+  get size(): number {
+    return this.#rows.size;
+  }
+
   get(key: string): Row | undefined {
     return this.#rows.get(key);
   }

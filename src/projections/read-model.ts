@@ -46,7 +46,7 @@ interface Session {
   readonly db: DatabaseSync;
   readonly handlers: ReadonlyMap<string, readonly ProjectEvent[]>;
   /** What handlers have put off to the end of the transaction. */
-  readonly pending: readonly Pick<PendingRows<unknown>, 'writeAll' | 'forgetAll'>[];
+  readonly pending: readonly Pick<PendingRows<unknown>, 'size' | 'writeAll' | 'forgetAll'>[];
   readonly readCheckpoint: StatementSync;
   readonly saveCheckpoint: StatementSync;
 }
@@ -80,6 +80,7 @@ export class ReadModel {
   static async open(file: string, eventStore: EventStore, clock?: () => Date): Promise<ReadModel> {
     const readModel = ReadModel.openFile(file, clock);
     await readModel.checkLog(eventStore);
+    makeIndexes(readModel.#session.db);
     return readModel;
   }
 
@@ -96,28 +97,44 @@ export class ReadModel {
   }
 
   /**
-   * As `open`, for a file that nobody reads until {@link finish}: it has no indexes before, which makes filling it faster.
+   * As `openFile`, for a file that no answers come from until {@link finish}: a new one has no indexes before, which makes
+   * filling it faster.
    */
-  static async openForReplay(file: string, eventStore: EventStore): Promise<ReadModel> {
+  static openForReplay(file: string): ReadModel {
     const db = openCurrent(file) ?? createAnew(file);
     // A larger cache, and fewer moves from the write-ahead log into the file: both are in 4 KiB pages.
-    db.exec('PRAGMA cache_size = 16384; PRAGMA wal_autocheckpoint = 16384;');
-    const readModel = new ReadModel(db);
-    if (!(await isBuiltFrom(eventStore, readModel.checkpoint()))) makeTables(db);
-    return readModel;
+    db.exec('PRAGMA cache_size = 4096; PRAGMA wal_autocheckpoint = 16384;');
+    return new ReadModel(db);
   }
 
   /** Empties the read model when it was built from another log than `eventStore`. */
   async checkLog(eventStore: EventStore): Promise<void> {
     if (await isBuiltFrom(eventStore, this.checkpoint())) return;
     makeTables(this.#session.db);
-    makeIndexes(this.#session.db);
     this.#recentAnswers.forgetAll();
+  }
+
+  /** Before a replay of much: they are made faster than kept. */
+  dropIndexes(): void {
+    const { db } = this.#session;
+    // Those of keys have no statement, and stay.
+    const indexes = db
+      .prepare(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL`)
+      .all();
+    db.exec(indexes.map(({ name }) => `DROP INDEX "${name}";`).join(''));
   }
 
   /** What is left to do after a replay. */
   finish(): void {
-    makeIndexes(this.#session.db);
+    const { db } = this.#session;
+    makeIndexes(db);
+    // As long as the longest transaction by now, and it would stay so.
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+
+  /** After a replay of the same file elsewhere. */
+  forgetAnswers(): void {
+    this.#recentAnswers.forgetAll();
   }
 
   /**
@@ -178,6 +195,11 @@ export class ReadModel {
     this.#inBatch(() => {
       for (const event of events) for (const handle of handlers.get(event.type) ?? []) handle(event);
     });
+  }
+
+  /** How many rows wait for {@link commit} in memory. */
+  get pendingRows(): number {
+    return this.#session.pending.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** @param checkpoint of the last event that was read, whether it was projected or not */

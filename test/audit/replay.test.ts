@@ -6,7 +6,7 @@ import { writeEventLog } from '../../bench/event-log.ts';
 import { openedLog, PersonalFields } from '../../src/application/personal-fields.ts';
 import { AuditError } from '../../src/audit/audit-error.ts';
 import { customProjectionOf, replayProjection } from '../../src/audit/replay/custom-projection.ts';
-import { projectedBatches, projectedBatchesFromThread } from '../../src/audit/replay/projected-batches.ts';
+import { openSource, projectedBatches, receivedBatches } from '../../src/audit/replay/projected-batches.ts';
 import { checkReadModel, replayInto } from '../../src/audit/replay/replay.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
@@ -48,20 +48,25 @@ test('a replay by a thread of its own, and one without, build what the projector
   }
 });
 
+/** Into a file, and how far it was seen to come. On a busy machine one may be over before it is stopped: then another is. */
+async function stoppedReplay(
+  log: Parameters<typeof replayInto>[1],
+): Promise<readonly [file: string, seen: readonly number[]]> {
+  const stop = new AbortController();
+  const seen: number[] = [];
+  const file = join(temporaryFolder(), 'read-model.db');
+  const onProgress = (position: number) => {
+    seen.push(position);
+    stop.abort();
+  };
+  const isWhole = await replayInto(file, log, { signal: stop.signal, onProgress });
+  return isWhole ? stoppedReplay(log) : [file, seen];
+}
+
 test.each(['with a thread', 'without'])('a replay that was stopped goes on where it was, %s', async (how) => {
   const { eventStore, file } = await longLog();
   const log = how === 'without' ? { eventStore } : { eventStore, file };
-  const built = join(temporaryFolder(), 'read-model.db');
-  const stop = new AbortController();
-  const seen: number[] = [];
-  const stopped = await replayInto(built, log, {
-    signal: stop.signal,
-    onProgress: (position) => {
-      seen.push(position);
-      stop.abort();
-    },
-  });
-  expect(stopped).toBe(false);
+  const [built, seen] = await stoppedReplay(log);
   const readModel = await ReadModel.open(built, eventStore);
   const { position } = readModel.checkpoint() ?? { position: 0n };
   readModel.close();
@@ -173,9 +178,10 @@ test('a thread of its own opens personal fields, and tells those that were erase
   }
   await personalFields.erase('one', '2026-03-04T05:06:07.890Z');
   const range = { types: new Set(['MachineUserAdded']) };
-  const readOnly = { ...personalKeys, readOnly: true };
-  const byThread = await Array.fromAsync(projectedBatchesFromThread(file, readOnly, range));
-  expect(byThread).toEqual(await Array.fromAsync(projectedBatches(openedLog(stored, personalFields), range)));
+  const eventStore = openedLog(stored, personalFields);
+  const log = { eventStore, file, personalKeys: { ...personalKeys, readOnly: true } };
+  const byThread = await Array.fromAsync(receivedBatches(openSource(log, range).port));
+  expect(byThread).toEqual(await Array.fromAsync(projectedBatches(eventStore, range)));
   const names = byThread.flatMap(({ events }) => events.map(({ data }) => (data as { name: string }).name));
   expect(names).toEqual(['(erased 2026-03-04T05:06:07.890Z)', 'Name of two']);
 });

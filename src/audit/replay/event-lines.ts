@@ -1,14 +1,27 @@
 import { idOfStream } from '../../domain/aggregates.ts';
-import { type KeyturnEvent, readStoredData, readStoredMetadata } from '../../domain/event-catalogue.ts';
+import {
+  eventCatalogue,
+  type KeyturnEvent,
+  readStoredData,
+  readStoredMetadata,
+} from '../../domain/event-catalogue.ts';
 import type { Editor } from '../../domain/event-metadata.ts';
+import type { RecordedEvent } from '../../eventstore/event-store.ts';
 import { parsedJson, type StoredEvent } from '../../eventstore/sqlite/stored-events.ts';
 import type { Projected } from '../../projections/projection.ts';
+import type { Checkpoint } from '../../projections/read-model.ts';
 
 /**
  * Events on their way from the thread that reads them to the one that projects them, as text, which crosses in a
  * fraction of the time of objects. An event is two lines of JSON: what is around its data, and the data as they are stored.
  * So each thread parses and checks a part.
  */
+export interface EventLines {
+  /** Of any number of events. */
+  readonly lines: string;
+  /** Of the last event that was read, whether it is among them or not. */
+  readonly checkpoint: Checkpoint;
+}
 
 type Envelope = readonly [
   type: string,
@@ -20,18 +33,79 @@ type Envelope = readonly [
   editor: Editor,
 ];
 
+/** Where an event stands, whichever type its reader has for numbers. */
+type Place = Pick<RecordedEvent, 'id' | 'type' | 'stream'> & {
+  readonly revision: bigint | number;
+  readonly position: bigint | number;
+};
+
+/**
+ * In characters. A text of this length is made and collected among the young objects of a heap; one of more than twice the
+ * length is not, and many of them pile up until all of the heap is collected.
+ */
+const longestLines = 50_000;
+
+/**
+ * The events of `types` as lines, in pieces that are bounded by their length, however many events a page has.
+ *
+ * @param toLines gives those of one event
+ */
+export async function* eventLines<Event extends Place>(
+  pages: Iterable<readonly Event[]> | AsyncIterable<readonly Event[]>,
+  types: ReadonlySet<string>,
+  toLines: (event: Event) => string | Promise<string>,
+): AsyncGenerator<EventLines> {
+  for await (const page of pages) {
+    let lines = '';
+    for (const event of page) {
+      if (isProjected(event, types)) {
+        const ofEvent = toLines(event);
+        lines += typeof ofEvent === 'string' ? ofEvent : await ofEvent;
+      }
+      if (lines.length < longestLines && event !== page.at(-1)) continue;
+      yield { lines, checkpoint: checkpointOf(event) };
+      lines = '';
+    }
+  }
+}
+
+/** One of a type that is not in the catalogue is not passed over: it ends the replay. */
+function isProjected({ type }: Place, types: ReadonlySet<string>): boolean {
+  return types.has(type) || !Object.hasOwn(eventCatalogue, type);
+}
+
+function checkpointOf({ position, stream, revision, id }: Place): Checkpoint {
+  return { position: BigInt(position), stream, revision: BigInt(revision), eventId: id };
+}
+
 /**
  * @throws UnreadableEventError the metadata are not JSON
  * @throws EventSchemaError the metadata are not those of an event of Keyturn
  */
-export function toLines(event: StoredEvent): string {
-  const { id, type, stream, revision, position, data } = event;
-  const metadata = parsedJson(event.metadata, event);
-  const { schemaVersion, occurredAt, editor } = readStoredMetadata({ id, type, metadata });
-  const envelope: Envelope = [type, stream, revision, position, schemaVersion, occurredAt, editor];
+export function linesOfStored(event: StoredEvent): string {
+  const { data } = event;
   // Only what somebody else wrote into the file has line breaks.
   const line = data.includes('\n') ? JSON.stringify(parsedJson(data, event)) : data;
-  return `${JSON.stringify(envelope)}\n${line}\n`;
+  return `${envelopeOf(event, parsedJson(event.metadata, event))}\n${line}\n`;
+}
+
+/** @throws EventSchemaError the metadata are not those of an event of Keyturn */
+export function linesOfRecorded(event: RecordedEvent): string {
+  return `${envelopeOf(event, event.metadata)}\n${JSON.stringify(event.data)}\n`;
+}
+
+function envelopeOf({ id, type, stream, revision, position }: Place, metadata: unknown): string {
+  const { schemaVersion, occurredAt, editor } = readStoredMetadata({ id, type, metadata });
+  const envelope: Envelope = [
+    type,
+    stream,
+    Number(revision),
+    Number(position),
+    schemaVersion,
+    occurredAt,
+    editor,
+  ];
+  return JSON.stringify(envelope);
 }
 
 /**

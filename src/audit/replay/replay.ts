@@ -1,19 +1,22 @@
-import type { EventStore } from '../../eventstore/event-store.ts';
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { headOf } from '../../eventstore/head.ts';
-import type { SqlitePersonalKeysOptions } from '../../eventstore/sqlite/sqlite-personal-keys.ts';
-import { type Checkpoint, ReadModel } from '../../projections/read-model.ts';
+import { ReadModel } from '../../projections/read-model.ts';
 import { AuditError } from '../audit-error.ts';
-import { type ProjectedRange, projectedBatches, projectedBatchesFromThread } from './projected-batches.ts';
+import {
+  type BatchSource,
+  batchesOf,
+  openSource,
+  type ProjectedRange,
+  projectedBatches,
+  type ReplayedLog,
+  shortLog,
+  youngMegabytes,
+} from './projected-batches.ts';
+import type { ReplayWriterData, ReplayWriterMessage } from './replay-writer.ts';
 import { type RowDifference, rowDifferences } from './row-differences.ts';
-
-export interface ReplayedLog {
-  /** With its personal fields opened. */
-  readonly eventStore: EventStore;
-  /** Where the log is a SQLite file: a thread of its own can then read it. */
-  readonly file?: string | undefined;
-  /** What that thread opens personal fields with. */
-  readonly personalKeys?: SqlitePersonalKeysOptions | undefined;
-}
+import { takeIn } from './take-in.ts';
 
 export interface ReplayOptions {
   /** Stops after the batch at hand. What was built is kept, and the next replay goes on from there. */
@@ -22,30 +25,52 @@ export interface ReplayOptions {
   readonly onProgress?: (position: number, head: number) => void;
 }
 
-/** In positions. Starting a thread does not pay below. */
-const shortLog = 20_000n;
-/** In positions: how much of the log shares a transaction. The more, the more often rows are written once instead of twice. */
-const positionsInTransaction = 65_536n;
-
 /**
- * Builds the read model in `file` from the log, or goes on where an earlier replay of the same log was stopped.
+ * Builds the read model in `file` from the log, or goes on where an earlier replay of the same log was stopped, also by a crash.
+ * A long log is read and taken in by threads of their own: this one stays free.
  *
  * @returns whether it has come to the log's end
  */
 export async function replayInto(
   file: string,
   log: ReplayedLog,
-  options: ReplayOptions = {},
+  { signal, onProgress }: ReplayOptions = {},
 ): Promise<boolean> {
-  const readModel = await ReadModel.openForReplay(file, log.eventStore);
+  const readModel = ReadModel.openForReplay(file);
   try {
-    await replay(readModel, log, options);
-    if (options.signal?.aborted) return false;
-    readModel.finish();
-    return true;
+    await readModel.checkLog(log.eventStore);
+    const head = await headOf(log.eventStore);
+    const after = readModel.checkpoint()?.position ?? 0n;
+    const range: ProjectedRange = { types: readModel.eventTypes, after, ...(signal && { signal }) };
+    const onPosition = (position: bigint) => onProgress?.(Number(position), Number(head));
+    if (head - after < shortLog) {
+      await takeIn(readModel, projectedBatches(log.eventStore, range), onPosition);
+      if (signal?.aborted) return false;
+      readModel.finish();
+      return true;
+    }
+    if (head - after > after) readModel.dropIndexes();
+    readModel.close();
+    return await takeInByThread(file, openSource(log, range), onPosition);
   } finally {
     readModel.close();
   }
+}
+
+async function takeInByThread(
+  file: string,
+  source: BatchSource,
+  onPosition: (position: bigint) => void,
+): Promise<boolean> {
+  const script = new URL(`./replay-writer${extname(import.meta.filename)}`, import.meta.url);
+  const workerData: ReplayWriterData = { file, port: source.port };
+  const resourceLimits = { maxYoungGenerationSizeMb: youngMegabytes.writer };
+  const writer = new Worker(script, { workerData, transferList: [source.port], resourceLimits });
+  writer.on('message', (position: ReplayWriterMessage) => onPosition(position));
+  const [read, written] = await Promise.allSettled([source.finished, once(writer, 'exit')]);
+  if (read.status === 'rejected') throw read.reason;
+  if (written.status === 'rejected') throw written.reason;
+  return read.value;
 }
 
 /**
@@ -56,48 +81,19 @@ export async function replayInto(
 export async function* checkReadModel(
   file: string,
   log: ReplayedLog,
-  options: ReplayOptions = {},
+  { signal, onProgress }: ReplayOptions = {},
 ): AsyncGenerator<RowDifference> {
   const live = ReadModel.snapshot(file);
   if (live === undefined) throw new AuditError(`there is no read model of this version at ${file}`);
   const replayed = ReadModel.temporary();
   try {
-    await replay(replayed, log, options, live.checkpoint()?.position ?? 0n);
-    if (!options.signal?.aborted) yield* rowDifferences(live.tables(), replayed.tables());
+    const until = live.checkpoint()?.position ?? 0n;
+    const range = { types: replayed.eventTypes, until, ...(signal && { signal }) };
+    const onPosition = (position: bigint) => onProgress?.(Number(position), Number(until));
+    await takeIn(replayed, batchesOf(log, range), onPosition);
+    if (!signal?.aborted) yield* rowDifferences(live.tables(), replayed.tables());
   } finally {
     replayed.close();
     live.close();
   }
-}
-
-async function replay(
-  readModel: ReadModel,
-  { eventStore, file, personalKeys }: ReplayedLog,
-  { signal, onProgress }: ReplayOptions,
-  until?: bigint,
-): Promise<void> {
-  const head = until ?? (await headOf(eventStore));
-  const after = readModel.checkpoint()?.position ?? 0n;
-  const range: ProjectedRange = {
-    types: readModel.eventTypes,
-    after,
-    ...(until !== undefined && { until }),
-    ...(signal && { signal }),
-  };
-  const batches =
-    file === undefined || head - after < shortLog
-      ? projectedBatches(eventStore, range)
-      : projectedBatchesFromThread(file, personalKeys, range);
-  let committed = after;
-  let last: Checkpoint | undefined;
-  for await (const { events, checkpoint } of batches) {
-    readModel.project(events);
-    last = checkpoint;
-    if (checkpoint.position - committed >= positionsInTransaction) {
-      readModel.commit(checkpoint);
-      committed = checkpoint.position;
-    }
-    onProgress?.(Number(checkpoint.position), Number(head));
-  }
-  if (last !== undefined && last.position > committed) readModel.commit(last);
 }

@@ -15,7 +15,8 @@ export interface StoredEvent {
   readonly metadata: string;
 }
 
-const pageSize = 1024;
+/** Few: a page lives as long as what is made of it, and the longer, the more of it gets among the old objects of the heap. */
+const pageSize = 256;
 
 /**
  * The events of a log with positions past `after`, up to `until`, in log order and in pages: for what reads a long log from one
