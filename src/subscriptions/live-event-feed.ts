@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import pRetry from 'p-retry';
 import { EventStoreUnavailableError } from '../eventstore/errors.ts';
-import type { EventStore } from '../eventstore/event-store.ts';
+import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { headOf } from '../eventstore/head.ts';
 import type { EventFeed, FeedBatch, FollowOptions } from './event-feed.ts';
 import { type FeedEvent, FeedEventReader } from './feed-event.ts';
@@ -27,6 +27,13 @@ const storedBatches = { max: 16, ttl: 10_000 } as const;
 /** In milliseconds: what happens within it is told together, so that many followers of a busy log cost little. */
 const gatheringTime = { least: 1, most: 8, perFollower: 0.08 } as const;
 
+/** Told of events as they stand in the log. */
+interface Watcher {
+  readonly accept: (event: RecordedEvent) => boolean;
+  readonly accepted: RecordedEvent[];
+  readonly wake: () => void;
+}
+
 /** Events that change nothing about who may read what. */
 const withoutEffectOnAccess: ReadonlySet<string> = new Set([
   'MachineSecretSet',
@@ -48,6 +55,7 @@ export class LiveEventFeed implements EventFeed {
   /** Followers that wait for what happens next. */
   #waiting: (() => void)[] = [];
   #followers = 0;
+  readonly #watchers = new Set<Watcher>();
   #recent: FeedEvent[] = [];
   /** What stands in the log after this is in `#recent`, up to `#position`. */
   #recentAfter = 0n;
@@ -131,6 +139,37 @@ export class LiveEventFeed implements EventFeed {
     }
   }
 
+  /**
+   * The events from now on that are accepted, as they stand in the log: for what needs no more of them, so that nobody has to find their
+   * owners and make what is told of them while there is no follower.
+   *
+   * @param signal ends the iteration, without an error
+   */
+  async *watch(
+    accept: (event: RecordedEvent) => boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<RecordedEvent> {
+    const stop = AbortSignal.any([signal, this.#stop.signal]);
+    const accepted: RecordedEvent[] = [];
+    let wake = () => {};
+    stop.addEventListener('abort', () => wake(), { once: true });
+    const watcher: Watcher = { accept, accepted, wake: () => wake() };
+    this.#watchers.add(watcher);
+    try {
+      while (!stop.aborted) {
+        if (accepted.length > 0) {
+          yield* accepted.splice(0);
+          continue;
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    } finally {
+      this.#watchers.delete(watcher);
+    }
+  }
+
   async eventAt(stream: string, revision: bigint): Promise<FeedEvent | undefined> {
     const { eventStore } = this.#options;
     for await (const recorded of eventStore.readStream(stream, { from: revision, limit: 1 })) {
@@ -144,13 +183,15 @@ export class LiveEventFeed implements EventFeed {
     const subscription = this.#options.eventStore.subscribe({ after: this.#position, signal });
     for await (const { events, position } of subscription) {
       const read: FeedEvent[] = [];
-      for (const event of events) {
+      const isFollowed = this.#followers > 0;
+      for (const event of isFollowed ? events : []) {
         const feedEvent = await untilReached(() => this.#reader.read(event), signal);
         if (feedEvent === undefined) return;
         read.push(feedEvent);
       }
       await this.#untilVisible(position);
-      this.#publish(read, position);
+      this.#keep(read, isFollowed ? undefined : position);
+      this.#publish(events, position);
       const { least, most, perFollower } = gatheringTime;
       const wait = Math.min(most, Math.max(least, this.#followers * perFollower));
       await delay(wait, undefined, { signal }).catch(() => {});
@@ -168,21 +209,33 @@ export class LiveEventFeed implements EventFeed {
     }
   }
 
-  #publish(events: readonly FeedEvent[], position: bigint): void {
-    this.#recent.push(...events);
-    if (this.#recent.length > recentLimit * 2) {
+  /** @param passed what stands in the log up to there was not read: who wants it reads the store */
+  #keep(read: readonly FeedEvent[], passed: bigint | undefined): void {
+    this.#recent.push(...read);
+    this.#recentBatches.clear();
+    if (passed !== undefined) {
+      this.#recent.length = 0;
+      this.#recentAfter = passed;
+    } else if (this.#recent.length > recentLimit * 2) {
       const dropped = this.#recent.splice(0, this.#recent.length - recentLimit);
       this.#recentAfter = dropped.at(-1)?.position ?? this.#recentAfter;
     }
-    if (events.some(({ recorded }) => recorded.type === 'MachineUserErased')) {
+  }
+
+  #publish(events: readonly RecordedEvent[], position: bigint): void {
+    if (events.some(({ type }) => type === 'MachineUserErased')) {
       // They may tell who the user was; the store does not any more.
       this.#recent.length = 0;
       this.#recentAfter = position;
       this.#storedBatches.clear();
     }
-    this.#recentBatches.clear();
     this.#position = position;
-    if (events.some(({ recorded }) => !withoutEffectOnAccess.has(recorded.type))) this.#accessVersion++;
+    if (events.some(({ type }) => !withoutEffectOnAccess.has(type))) this.#accessVersion++;
+    for (const { accept, accepted, wake } of this.#watchers) {
+      const news = events.filter(accept);
+      accepted.push(...news);
+      if (news.length > 0) wake();
+    }
     this.#wakeFollowers();
   }
 

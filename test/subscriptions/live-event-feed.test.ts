@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { EventStoreUnavailableError } from '../../src/eventstore/errors.ts';
-import type { EventStore } from '../../src/eventstore/event-store.ts';
+import type { EventStore, RecordedEvent } from '../../src/eventstore/event-store.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
 import { deliveryNode } from '../support/delivery-node.ts';
 import { appendSecretsSet } from '../support/event-stream.ts';
@@ -19,12 +19,46 @@ const target = {
 /** A published event of a type that the read model has no use for, so that it is the feed that cannot read it. */
 const unreadable = newEvent('unreadable', 'UserNameClaimed');
 
-test('an event that cannot be read ends the feed, and its end is told', async () => {
+test('an event that cannot be read ends the feed and its followers, and its end is told', async () => {
   const store = emptyStore();
   const { feed } = await deliveryNode(store);
+  const { signal } = new AbortController();
+  const followed = Array.fromAsync(feed.follow({ after: feed.position, signal }));
   await store.append('userName-one', [unreadable], 'any');
   await expect(feed.finished()).rejects.toThrow(/no readable metadata/);
   expect(feed.isRunning).toBe(false);
+  await followed;
+});
+
+test('what nobody followed is given to whoever asks for it later, and what happens after that follows', async () => {
+  const store = emptyStore();
+  await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
+  const { feed } = await deliveryNode(store);
+  const begin = feed.position;
+  const end = new AbortController();
+  onTestFinished(() => end.abort());
+  const watched: bigint[] = [];
+  const watch = async () => {
+    const accept = ({ revision }: RecordedEvent) => revision % 2n === 0n;
+    for await (const { revision } of feed.watch(accept, end.signal)) watched.push(revision);
+  };
+  const watching = watch();
+  await appendSecretsSet(store, 'one', 3);
+  await eventually(() => expect(feed.position).toBe(begin + 3n));
+
+  const followed: bigint[] = [];
+  const follow = async () => {
+    for await (const { events } of feed.follow({ after: begin, signal: end.signal })) {
+      followed.push(...events.map(({ recorded }) => recorded.revision));
+    }
+  };
+  const following = follow();
+  await eventually(() => expect(followed).toEqual([1n, 2n, 3n]));
+  await appendSecretsSet(store, 'one', 2);
+  await eventually(() => expect(followed).toEqual([1n, 2n, 3n, 4n, 5n]));
+  expect(watched).toEqual([2n, 4n]);
+  end.abort();
+  await Promise.all([watching, following]);
 });
 
 test('workers of webhooks do not begin again and again where the feed has ended', async () => {

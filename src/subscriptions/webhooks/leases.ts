@@ -1,7 +1,7 @@
 import type { CommandContext, CommandHandler } from '../../application/command-handler.ts';
 import { idOfStream, node } from '../../domain/aggregates.ts';
-import type { EventFeed } from '../event-feed.ts';
-import type { FeedEvent } from '../feed-event.ts';
+import type { RecordedEvent } from '../../eventstore/event-store.ts';
+import type { LiveEventFeed } from '../live-event-feed.ts';
 
 /** Which of the nodes that share an event store may deliver. */
 export interface Leases {
@@ -25,7 +25,7 @@ export interface NodeLeasesOptions {
   /** Unique to the process. */
   readonly nodeId: string;
   readonly commands: CommandHandler;
-  readonly feed: EventFeed & { readonly position: bigint };
+  readonly feed: Pick<LiveEventFeed, 'watch'>;
   /** Nothing is written while there is nothing to hold. */
   readonly isNeeded: () => boolean;
   /** In milliseconds: how often a node says that it is alive. */
@@ -57,7 +57,7 @@ export class NodeLeases implements Leases {
 
   start(): void {
     this.#startedAt = performance.now();
-    this.#following = this.#follow(this.#options.feed.position).catch(this.#options.onError);
+    this.#following = this.#follow().catch(this.#options.onError);
     this.#beat();
   }
 
@@ -102,10 +102,10 @@ export class NodeLeases implements Leases {
     await commands.execute(node, nodeId, { type }, context);
   }
 
-  async #follow(after: bigint): Promise<void> {
-    const accept = ({ recorded }: FeedEvent) => recorded.stream.startsWith(`${node.category}-`);
-    for await (const { events } of this.#options.feed.follow({ after, accept, signal: this.#stop.signal })) {
-      for (const { recorded } of events) this.#note(recorded.type, idOfStream(recorded.stream));
+  async #follow(): Promise<void> {
+    const accept = ({ stream }: RecordedEvent) => stream.startsWith(`${node.category}-`);
+    for await (const { type, stream } of this.#options.feed.watch(accept, this.#stop.signal)) {
+      this.#note(type, idOfStream(stream));
     }
   }
 

@@ -6,8 +6,8 @@ import { KeyturnError } from '../../domain/errors.ts';
 import type { EventStore, RecordedEvent } from '../../eventstore/event-store.ts';
 import type { WebhookView } from '../../projections/webhooks.ts';
 import { testCloudEvent, testType } from '../cloud-event.ts';
-import type { EventFeed } from '../event-feed.ts';
 import { type FeedEvent, isSelected } from '../feed-event.ts';
+import type { LiveEventFeed } from '../live-event-feed.ts';
 import type { PublishedEventType } from '../published-events.ts';
 import { type RetryPolicy, retryDelay } from '../retry-policy.ts';
 import { webhookSubscriptionPrefix } from '../subscribe.ts';
@@ -35,7 +35,7 @@ export interface WebhookDispatcherOptions {
   /** The issuer: `source` of test events. */
   readonly source: () => string;
   readonly eventStore: EventStore;
-  readonly feed: EventFeed & { readonly position: bigint; readonly isRunning: boolean };
+  readonly feed: Pick<LiveEventFeed, 'follow' | 'eventAt' | 'watch' | 'isRunning'>;
   readonly commands: CommandHandler;
   readonly webhooks: Webhooks;
   readonly directory: WebhookDirectory & { webhooks(): WebhookView[] };
@@ -90,11 +90,10 @@ export class WebhookDispatcher {
   }
 
   start(): void {
-    const { feed, directory, leases } = this.#options;
-    const after = feed.position;
+    const { directory, leases } = this.#options;
     leases.start();
     for (const { webhookId } of directory.webhooks()) this.#reconcile(webhookId);
-    this.#following = this.#follow(after).catch((error: unknown) => this.#options.onError(undefined, error));
+    this.#following = this.#follow().catch((error: unknown) => this.#options.onError(undefined, error));
   }
 
   async stop(): Promise<void> {
@@ -122,14 +121,12 @@ export class WebhookDispatcher {
     return (await this.#send(webhook, message, this.#stop.signal)).attempt;
   }
 
-  async #follow(after: bigint): Promise<void> {
-    const accept = ({ recorded: { stream, type } }: FeedEvent) =>
+  async #follow(): Promise<void> {
+    const accept = ({ stream, type }: RecordedEvent) =>
       stream.startsWith(`${webhookAggregate.category}-`) || type === 'SubscriptionClaimed';
-    for await (const { events } of this.#options.feed.follow({ after, accept, signal: this.#stop.signal })) {
-      for (const { recorded } of events) {
-        if (recorded.type === 'SubscriptionClaimed') this.#yieldTo(recorded);
-        else this.#reconcile(idOfStream(recorded.stream));
-      }
+    for await (const recorded of this.#options.feed.watch(accept, this.#stop.signal)) {
+      if (recorded.type === 'SubscriptionClaimed') this.#yieldTo(recorded);
+      else this.#reconcile(idOfStream(recorded.stream));
     }
   }
 
