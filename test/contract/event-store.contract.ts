@@ -10,6 +10,7 @@ import type {
   EventStore,
   ExpectedRevision,
   NewEvent,
+  ReadAllOptions,
   RecordedEvent,
   SubscribeOptions,
 } from '../../src/eventstore/event-store.ts';
@@ -284,6 +285,23 @@ export function describeEventStoreContract(name: string, openStore: OpenStore): 
         expect(
           labels(await Array.fromAsync(store.readAll({ after: middle, direction: 'backwards' }))),
         ).toEqual(['1']);
+      });
+
+      it('starts at any position, also where no event is', async () => {
+        const store = await openStore();
+        for (const label of ['1', '2', '3', '4']) await store.append(anyStream(), [newEvent(label)], 'any');
+        const stored = await Array.fromAsync(store.readAll());
+        const read = async (options: ReadAllOptions) =>
+          labels(await Array.fromAsync(store.readAll({ ...options, limit: 2 })));
+        const filter = { typePrefixes: [stored[0]?.type ?? ''] };
+        for (const options of [{}, { filter }]) {
+          for (const [index, { position }] of stored.entries()) {
+            const rest = labels(stored.slice(index, index + 2));
+            expect(await read({ ...options, after: position - 1n })).toEqual(rest);
+            const before = labels(stored.slice(Math.max(0, index - 1), index + 1)).toReversed();
+            expect(await read({ ...options, after: position + 1n, direction: 'backwards' })).toEqual(before);
+          }
+        }
       });
 
       it('filters by prefixes of the stream name or of the event type', async () => {

@@ -14,6 +14,7 @@ import { serializeNewEvents } from '../new-events.ts';
 import { StoreConnection } from './connection.ts';
 import { type ConnectionSettings, describeStore, readConnectionString } from './connection-string.ts';
 import { PassingFault } from './faults.ts';
+import { LogPages, pageSize } from './log-pages.ts';
 import { follow } from './subscription.ts';
 
 export interface EventStoreDbOptions {
@@ -28,8 +29,6 @@ export interface EventStoreDbOptions {
   /** Told of every subscription that was interrupted and is resumed. */
   readonly onInterruption?: (fault: Error) => void;
 }
-
-const pageSize = 512;
 
 /**
  * The event store for many machines: EventStoreDB 23.10 or newer, or KurrentDB.
@@ -56,6 +55,10 @@ class EventStoreDbEventStore implements EventStore {
   readonly #onInterruption: (fault: Error) => void;
   readonly #closing = new AbortController();
   readonly #appends = new Set<Promise<unknown>>();
+  readonly #log = new LogPages((page) => {
+    this.#requireOpen();
+    return this.#connection.call((client) => client.readAll(page), this.#giveUpAfter);
+  });
 
   constructor(options: EventStoreDbOptions, settings: ConnectionSettings) {
     const { giveUpAfter = 10_000, silenceLimit = 20_000 } = options;
@@ -110,24 +113,7 @@ class EventStoreDbEventStore implements EventStore {
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
-    const { direction = 'forwards', filter, limit = Number.POSITIVE_INFINITY } = options;
-    // No event stands at 0: that is a position before the first.
-    let from = options.after === 0n && direction === 'forwards' ? undefined : options.after;
-    let left = limit;
-    while (left > 0) {
-      this.#requireOpen();
-      // Forwards the store begins with the event at the position, which we have already.
-      const page = { from, direction, filter, count: Math.min(left + 1, pageSize) };
-      const { events, count, lastPosition } = await this.#connection.call(
-        (client) => client.readAll(page),
-        this.#giveUpAfter,
-      );
-      const fresh = events.filter((event) => event.position !== from).slice(0, left);
-      yield* fresh;
-      left -= fresh.length;
-      if (lastPosition === undefined || count < page.count || lastPosition === from) return;
-      from = lastPosition;
-    }
+    yield* this.#log.read(options);
   }
 
   async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<SubscriptionBatch> {

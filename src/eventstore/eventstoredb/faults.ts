@@ -1,3 +1,4 @@
+import { EventStoreUnusableError } from '../errors.ts';
 import type { Endpoint } from './connection-string.ts';
 
 /** A call to the store that failed for a reason that may pass: no connection, no leader, no answer in time. */
@@ -11,3 +12,6 @@ export class PassingFault extends Error {
     this.leader = options.leader;
   }
 }
+
+/** The store reads on from its events only, and none of them is at the position. */
+export class InvalidPositionError extends EventStoreUnusableError {}

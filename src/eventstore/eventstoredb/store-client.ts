@@ -19,7 +19,7 @@ import {
 } from '../event-store.ts';
 import type { SerializedEvent } from '../new-events.ts';
 import type { ConnectionSettings, Endpoint } from './connection-string.ts';
-import { PassingFault } from './faults.ts';
+import { InvalidPositionError, PassingFault } from './faults.ts';
 import {
   type AppendResponse,
   appendRequests,
@@ -276,8 +276,13 @@ export function faultOf(error: unknown, stream: string): Error {
   if (exception === 'maximum-append-size-exceeded') {
     return new AppendTooLargeError(stream, Number(trailer(error, 'maximum-append-size') ?? maxAppendBytes));
   }
-  // A read from a position that is none of the log's is answered as an unknown error.
-  if (lastingFaults.has(error.code) || error.details.endsWith('InvalidPosition')) {
+  // A read from a position that is none of the log's is answered as an unknown error; one backwards from past its end as any error.
+  if (error.details.endsWith('InvalidPosition') || error.details.endsWith('FilteredReadAllResult: Error')) {
+    return new InvalidPositionError(`the event store cannot read on from there: ${error.details}`, {
+      cause: error,
+    });
+  }
+  if (lastingFaults.has(error.code)) {
     return new EventStoreUnusableError(`the event store refuses the use of ${stream}: ${error.details}`, {
       cause: error,
     });

@@ -1,0 +1,71 @@
+import type { ReadAllOptions, RecordedEvent } from '../event-store.ts';
+import { InvalidPositionError } from './faults.ts';
+import type { LogPage } from './protocol.ts';
+import type { LogPageRead } from './store-client.ts';
+
+/** How many events are asked for at once. */
+export const pageSize = 512;
+
+export type ReadPage = (page: LogPage) => Promise<LogPageRead>;
+
+/** The events of the log, page after page, from any position on. */
+export class LogPages {
+  readonly #readPage: ReadPage;
+  /** Positions of events, a page apart, where reads had to search for where to begin. */
+  readonly #landmarks = new Set<bigint>();
+
+  constructor(readPage: ReadPage) {
+    this.#readPage = readPage;
+  }
+
+  async *read(options: ReadAllOptions): AsyncGenerator<RecordedEvent> {
+    try {
+      yield* readLog(this.#readPage, options);
+    } catch (error) {
+      // Only where it begins can be no event: all other pages follow one.
+      if (!(error instanceof InvalidPositionError) || options.after === undefined) throw error;
+      yield* this.#readAround(options.after, options);
+    }
+  }
+
+  /** Begins at an event before the position, and passes over what comes up to there. */
+  async *#readAround(
+    position: bigint,
+    { direction = 'forwards', filter, limit = Number.POSITIVE_INFINITY }: ReadAllOptions,
+  ): AsyncGenerator<RecordedEvent> {
+    const isPast = (one: bigint) => (direction === 'forwards' ? one > position : one < position);
+    const before = [...this.#landmarks].filter((one) => !isPast(one)).sort((a, b) => (a < b ? -1 : 1));
+    const after = direction === 'forwards' ? before.at(-1) : before[0];
+    const noting: ReadPage = async (page) => {
+      const read = await this.#readPage(page);
+      if (read.lastPosition !== undefined) this.#landmarks.add(read.lastPosition);
+      return read;
+    };
+    let left = limit;
+    const start = after === undefined ? {} : { after };
+    for await (const event of readLog(noting, { direction, ...start, ...(filter && { filter }) })) {
+      if (!isPast(event.position)) continue;
+      if (left-- <= 0) return;
+      yield event;
+      if (left <= 0) return;
+    }
+  }
+}
+
+/** The same from an event on, or from the begin or the end. */
+export async function* readLog(readPage: ReadPage, options: ReadAllOptions): AsyncGenerator<RecordedEvent> {
+  const { direction = 'forwards', filter, limit = Number.POSITIVE_INFINITY } = options;
+  // No event stands at 0: that is a position before the first.
+  let from = options.after === 0n && direction === 'forwards' ? undefined : options.after;
+  let left = limit;
+  while (left > 0) {
+    // Forwards the store begins with the event at the position, which we have already.
+    const page = { from, direction, filter, count: Math.min(left + 1, pageSize) };
+    const { events, count, lastPosition } = await readPage(page);
+    const fresh = events.filter((event) => event.position !== from).slice(0, left);
+    yield* fresh;
+    left -= fresh.length;
+    if (lastPosition === undefined || count < page.count || lastPosition === from) return;
+    from = lastPosition;
+  }
+}
