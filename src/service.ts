@@ -21,7 +21,7 @@ import { MasterKeys, MissingMasterKeyError } from './application/master-keys.ts'
 import { Members } from './application/members.ts';
 import { Organizations } from './application/organizations.ts';
 import { Owners } from './application/owners.ts';
-import { openedLog } from './application/personal-fields.ts';
+import { openedLog, PersonalFields } from './application/personal-fields.ts';
 import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts';
 import { SecretPolicies } from './application/secret-policies.ts';
 import { SecretTimekeeper } from './application/secret-timekeeper.ts';
@@ -31,10 +31,12 @@ import { DataDirectory } from './data-directory.ts';
 import { EventStoreUnavailableError } from './eventstore/errors.ts';
 import type { EventStore } from './eventstore/event-store.ts';
 import { headOf } from './eventstore/head.ts';
+import type { PersonalKeys } from './eventstore/personal-keys.ts';
 import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
+import { openSqlitePersonalKeys } from './eventstore/sqlite/sqlite-personal-keys.ts';
 import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
 import { version } from './package-version.ts';
-import { openPersonalFields } from './personal-data.ts';
+import { personalKeysOptions, preparePersonalFields, wrappingKeys } from './personal-data.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
@@ -155,24 +157,17 @@ async function start(
   );
   const dataDirectory = new DataDirectory(config.dataDir);
 
-  const {
-    eventStore: storedLog,
-    isShared,
-    isReachable,
-  } = await openEventStore(config, dataDirectory, logger);
+  const store = await openEventStore(config, dataDirectory, logger);
+  const { eventStore: storedLog, isShared, isReachable } = store;
   onRelease(() => storedLog.close());
   if (isShared && config.masterKey === undefined) throw new MissingMasterKeyError();
   const masterKeys = new MasterKeys(
     config.masterKey ?? (await dataDirectory.masterKey()),
     config.previousMasterKey,
   );
-  const personalFields = await openPersonalFields({
-    dataDirectory,
-    masterKeys,
-    eventStore: storedLog,
-    isShared,
-    onRelease,
-  });
+  const personalKeys = store.openPersonalKeys(masterKeys);
+  onRelease(() => personalKeys.close());
+  const personalFields = new PersonalFields(personalKeys);
   const eventStore = openedLog(storedLog, personalFields);
   const readModel = ReadModel.openFile(dataDirectory.readModelFile, clock);
   onRelease(() => readModel.close());
@@ -202,7 +197,10 @@ async function start(
     commands,
     personalFields,
     directory,
-    dropTraces: () => readModel.dropTraces(),
+    dropTraces: () => {
+      if (readModel.dropTraces()) return;
+      throw new Error('the read model is being read: what was deleted is still in its file');
+    },
   });
   let issuer = config.externalUrl ?? '';
   const authorizationServer = createAuthorizationServer(config, {
@@ -317,12 +315,14 @@ async function start(
     issuer = `${protocol}//localhost:${port}`;
   }
 
+  const keysPlace = isShared ? 'the event store' : dataDirectory.personalKeysFile;
+  await onceReached(logger, () => preparePersonalFields(personalFields, storedLog, keysPlace));
   await onceReached(logger, () => readModel.checkLog(eventStore));
   head = await onceReached(logger, () => headOf(eventStore));
   waitingFor = 'the read model to catch up with the log';
   projector.start();
   await projector.caughtUp;
-  await erasures.complete();
+  await onceReached(logger, () => erasures.complete());
   waitingFor = 'the instance to be set up';
   const isNew = await onceReached(logger, () =>
     setUpInstance({
@@ -342,6 +342,8 @@ async function start(
   );
   await projector.waitFor(await headOf(eventStore));
   await authorizationServer.keyRing.current();
+  // The master key has opened something: it is the one of this log.
+  await onceReached(logger, () => personalFields.begin());
   await feed.start();
   dispatcher.start();
   await authorizationServer.start();
@@ -369,6 +371,8 @@ interface OpenedEventStore {
   /** Other nodes work on it too. */
   readonly isShared: boolean;
   readonly isReachable: () => boolean;
+  /** Where the log is, there are the keys of its personal fields. */
+  readonly openPersonalKeys: (masterKeys: MasterKeys) => PersonalKeys;
 }
 
 async function openEventStore(
@@ -378,7 +382,9 @@ async function openEventStore(
 ): Promise<OpenedEventStore> {
   if (setting === 'sqlite') {
     const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
-    return { eventStore, isShared: false, isReachable: () => true };
+    const openPersonalKeys = (masterKeys: MasterKeys) =>
+      openSqlitePersonalKeys(personalKeysOptions(dataDirectory, masterKeys));
+    return { eventStore, isShared: false, isReachable: () => true, openPersonalKeys };
   }
   let isReachable = true;
   // Its client takes 10 MB: loaded where it is used only.
@@ -394,7 +400,8 @@ async function openEventStore(
     },
     onInterruption: (fault) => logger.warn({ err: fault }, 'a subscription was interrupted, and is resumed'),
   });
-  return { eventStore, isShared: true, isReachable: () => isReachable };
+  const openPersonalKeys = (masterKeys: MasterKeys) => eventStore.personalKeys(wrappingKeys(masterKeys));
+  return { eventStore, isShared: true, isReachable: () => isReachable, openPersonalKeys };
 }
 
 /** Does not give up: without its event store a node can do nothing, and with it, it can go on. */

@@ -6,12 +6,20 @@ import type { CommandContext, CommandHandler } from './command-handler.ts';
 import type { MachineUserReference } from './machine-users.ts';
 import { hasPersonalFields, isSealed, type PersonalFields } from './personal-fields.ts';
 
+/** How many keys are asked for at the same time. */
+const usersAtOnce = 64;
+
+interface ErasedUser {
+  readonly userId: string;
+  readonly erasedAt: string;
+}
+
 export interface ErasuresOptions {
   /** As it is stored. */
   readonly eventStore: EventStore;
   readonly commands: CommandHandler;
   readonly personalFields: PersonalFields;
-  readonly directory: { erasedUsers(): Iterable<{ readonly userId: string; readonly erasedAt: string }> };
+  readonly directory: { erasedUsers(): Iterable<ErasedUser> };
   /** Overwrites what the read model has deleted. */
   readonly dropTraces: () => void;
 }
@@ -23,6 +31,8 @@ export interface Erasure {
   readonly erasedAt: string;
   /** How many events hold personal fields of the user in the clear, and will for ever: an earlier version wrote them. */
   readonly eventsInTheClear: number;
+  /** The key's bytes, encrypted, stay on disks until the store is scavenged. */
+  readonly needsScavenge: boolean;
 }
 
 /** Makes the personal fields of removed users unreadable. `docs/adr/0026-erasure.md` has the reasoning. */
@@ -36,29 +46,31 @@ export class Erasures {
   /**
    * First the event, then the key: a crash between the two is mended by {@link complete}. Erasing again changes nothing.
    *
-   * @throws KeyturnError `USER_NOT_FOUND`, `USER_NOT_REMOVED`, `USER_NOT_SEALED`, `ERASURE_UNSUPPORTED`
+   * @throws KeyturnError `USER_NOT_FOUND`, `USER_NOT_REMOVED`, `USER_NOT_SEALED`
    */
   async erase({ userId, organizationId }: MachineUserReference, context: CommandContext): Promise<Erasure> {
     const { commands, personalFields, dropTraces } = this.#options;
     const command = { type: 'Erase', organizationId } as const;
     const { state } = await commands.load(machineUser, userId);
     machineUser.decider.decide(command, state, commands.now().toISOString());
-    if (!personalFields.isSealing) throw new KeyturnError('ERASURE_UNSUPPORTED');
     if ((await personalFields.stateOf(userId)) === 'none') throw new KeyturnError('USER_NOT_SEALED');
     const outcome = await commands.execute(machineUser, userId, command, context);
     const { erasedAt = outcome.occurredAt } = outcome.state as RemovedMachineUser;
     await personalFields.erase(userId, erasedAt);
     dropTraces();
     const eventsInTheClear = await this.#countEventsInTheClear(userId);
-    return { sequence: outcome.streamVersion, erasedAt, eventsInTheClear };
+    const { needsScavenge } = personalFields;
+    return { sequence: outcome.streamVersion, erasedAt, eventsInTheClear, needsScavenge };
   }
 
   /** Destroys the keys of all users that the log calls erased: a crash, or a backup that was restored, may have left some. */
   async complete(): Promise<void> {
     const { directory, personalFields } = this.#options;
-    for (const { userId, erasedAt } of directory.erasedUsers()) {
-      if ((await personalFields.stateOf(userId)) === 'sealed') await personalFields.erase(userId, erasedAt);
-    }
+    const complete = async ({ userId, erasedAt }: ErasedUser) => {
+      if (await personalFields.hasKey(userId)) await personalFields.erase(userId, erasedAt);
+    };
+    const left = [...directory.erasedUsers()];
+    while (left.length > 0) await Promise.all(left.splice(0, usersAtOnce).map(complete));
   }
 
   async #countEventsInTheClear(userId: string): Promise<number> {

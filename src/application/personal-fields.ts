@@ -15,7 +15,7 @@ type EventOfUser = Pick<RecordedEvent, 'id' | 'stream' | 'type' | 'data'>;
 const recentUsers = 10_000;
 /** In bytes: a sealed text is as long as the next multiple, so that it does not tell how long the text is. */
 const paddedTo = 32;
-/** What the key is kept by that user names are hashed with: ids of users are never empty. */
+/** What the key is kept by that user names are hashed with, before any user is added: ids of users are never empty. */
 const userNames = '';
 
 /**
@@ -23,7 +23,7 @@ const userNames = '';
  * A hash, a proof and a copy of the log are of the sealed form, and so stay what they are when a key is destroyed.
  */
 export class PersonalFields {
-  readonly isSealing: boolean;
+  readonly #isSealing: boolean;
   readonly #keys: PersonalKeys | undefined;
   readonly #recent = new LRUCache<string, PersonalKey>({ max: recentUsers });
 
@@ -33,13 +33,13 @@ export class PersonalFields {
    */
   constructor(keys?: PersonalKeys, isSealing = keys !== undefined) {
     this.#keys = keys;
-    this.isSealing = isSealing;
+    this.#isSealing = isSealing;
   }
 
   /** The event's data as it is stored. */
   async seal(event: EventOfUser): Promise<JsonObject> {
     const fields = personalFieldsOf(event.type).filter((field) => event.data[field] !== undefined);
-    if (!this.isSealing || fields.length === 0) return event.data;
+    if (!this.#isSealing || fields.length === 0) return event.data;
     const key = await this.#keyFor(idOfStream(event.stream));
     const seal = (field: string): Json => {
       const text = padded(JSON.stringify(event.data[field]));
@@ -70,9 +70,16 @@ export class PersonalFields {
     return { ...event, data: { ...event.data, ...opened } };
   }
 
+  /** Events in log order. A user's erasure is noted on the way, whoever has erased it. */
   async openAll(events: readonly RecordedEvent[]): Promise<RecordedEvent[]> {
+    const users = new Set(events.filter(isSealed).map(({ stream }) => idOfStream(stream)));
+    // Where nodes share the keys, each is asked for over the network.
+    await Promise.all([...users].map((userId) => this.#known(userId)));
     const opened: RecordedEvent[] = [];
-    for (const event of events) opened.push(isSealed(event) ? await this.open(event) : event);
+    for (const event of events) {
+      opened.push(isSealed(event) ? await this.open(event) : event);
+      if (event.type === 'MachineUserErased') this.#forget(event);
+    }
     return opened;
   }
 
@@ -83,11 +90,41 @@ export class PersonalFields {
     return createHmac('sha256', key).update(normalized).digest('base64url');
   }
 
+  /** Before anything is sealed or erased: keys that are under another master key are put under the current one. */
+  async prepare(): Promise<void> {
+    await this.#keys?.prepare();
+  }
+
+  /**
+   * Whether there is the key that comes before that of any user.
+   *
+   * @throws EventStoreUnusableError it is under another master key
+   */
+  async hasBegun(): Promise<boolean> {
+    return (await this.#known(userNames)) !== undefined;
+  }
+
+  /** Makes that key, if it is not there yet. */
+  async begin(): Promise<void> {
+    await this.#keyFor(userNames);
+  }
+
   /** `none`: nothing about the user was ever sealed. */
   async stateOf(userId: string): Promise<'none' | 'sealed' | 'erased'> {
     const known = await this.#known(userId);
     if (known === undefined) return 'none';
     return 'erasedAt' in known ? 'erased' : 'sealed';
+  }
+
+  /** Whether there is a key of the user still, also when nobody here is told its fields any more. */
+  async hasKey(userId: string): Promise<boolean> {
+    const known = await this.#keys?.keyOf(userId);
+    return known !== undefined && 'key' in known;
+  }
+
+  /** The bytes of destroyed keys stay on disks until the store is scavenged. */
+  get needsScavenge(): boolean {
+    return this.#keys?.needsScavenge ?? false;
   }
 
   /** For good. Resolves once nobody can read the user's sealed fields any more. */
@@ -100,13 +137,22 @@ export class PersonalFields {
     }
   }
 
+  /** The key may be there for a moment still, or until a crash is mended: nobody here uses it any more. */
+  #forget({ stream, metadata }: RecordedEvent): void {
+    const userId = idOfStream(stream);
+    const known = this.#recent.get(userId);
+    if (known !== undefined && 'erasedAt' in known) return;
+    this.#recent.set(userId, { erasedAt: String(metadata['occurredAt']) });
+  }
+
   async #known(userId: string): Promise<PersonalKey | undefined> {
     const recent = this.#recent.get(userId);
     if (recent !== undefined) return recent;
     const known = await this.#keys?.keyOf(userId);
-    // Not over what came meanwhile: that may be an erasure.
-    if (known !== undefined && !this.#recent.has(userId)) this.#recent.set(userId, known);
-    return known;
+    // What came meanwhile may be an erasure.
+    const newer = this.#recent.get(userId);
+    if (newer === undefined && known !== undefined) this.#recent.set(userId, known);
+    return newer ?? known;
   }
 
   async #keyFor(userId: string): Promise<Uint8Array> {
@@ -166,6 +212,6 @@ function padded(json: string): Buffer {
 
 function unreadable({ id, stream }: EventOfUser, reason: string): EventStoreUnusableError {
   return new EventStoreUnusableError(
-    `the personal fields of event ${id} of stream ${stream} cannot be read, ${reason}: put the personal-keys.db back that belongs to this log`,
+    `the personal fields of event ${id} of stream ${stream} cannot be read, ${reason}: put the personal keys back that belong to this log`,
   );
 }

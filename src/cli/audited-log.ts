@@ -6,18 +6,21 @@ import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
 import { EventStoreUnavailableError, EventStoreUnusableError } from '../eventstore/errors.ts';
-import type { EventStore } from '../eventstore/event-store.ts';
+import type { EventStoreDb } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
+import type { PersonalKeys } from '../eventstore/personal-keys.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
 import {
   openSqlitePersonalKeys,
   type SqlitePersonalKeysOptions,
 } from '../eventstore/sqlite/sqlite-personal-keys.ts';
-import { personalKeysOptions } from '../personal-data.ts';
+import { personalKeysOptions, wrappingKeys } from '../personal-data.ts';
 import { InvalidSettingError, masterKeyOf } from './settings.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
 export interface OpenedLog extends AuditedLog {
   readonly dataDirectory: DataDirectory;
+  /** Where the log is in an event store of many nodes: the keys of its personal fields, which are there too. */
+  readonly sharedKeys?: (wrappingKeys: readonly Uint8Array[]) => PersonalKeys;
 }
 
 /** The same, with its personal fields opened. */
@@ -59,10 +62,15 @@ export async function withReadableLog(
   run: (log: ReadableLog) => Promise<void>,
 ): Promise<void> {
   await withAuditedLog(settings, async (stored) => {
-    const personalKeys = await personalKeysOf(stored.dataDirectory, masterKeyOf(masterKey));
-    const keys = personalKeys && openSqlitePersonalKeys(personalKeys);
+    const { dataDirectory, sharedKeys } = stored;
+    const masterKeys = await masterKeysOf(dataDirectory, masterKeyOf(masterKey));
+    const personalKeys = sharedKeys === undefined ? keysInFile(dataDirectory, masterKeys) : undefined;
+    const keys =
+      sharedKeys?.(masterKeys ? wrappingKeys(masterKeys) : []) ??
+      (personalKeys && openSqlitePersonalKeys(personalKeys));
     const personalFields = new PersonalFields(keys, false);
     try {
+      if (masterKeys === undefined && sharedKeys !== undefined) await requireNoKeys(personalFields);
       const eventStore = openedLog(stored.eventStore, personalFields);
       await run({ ...stored, eventStore, personalFields, personalKeys, stored });
     } finally {
@@ -71,26 +79,43 @@ export async function withReadableLog(
   });
 }
 
-/** Undefined for a log without keys: one that nothing is sealed in, or a node's of an event store of many. */
-async function personalKeysOf(
+/** Undefined where none is known. None is made. */
+async function masterKeysOf(
   dataDirectory: DataDirectory,
   masterKey: Uint8Array | undefined,
-): Promise<SqlitePersonalKeysOptions | undefined> {
+): Promise<MasterKeys | undefined> {
+  if (masterKey === undefined && !dataDirectory.hasMasterKey) return undefined;
+  return new MasterKeys(masterKey ?? (await dataDirectory.masterKey()));
+}
+
+/** Undefined for a log without keys: nothing is sealed in it. */
+function keysInFile(
+  dataDirectory: DataDirectory,
+  masterKeys: MasterKeys | undefined,
+): SqlitePersonalKeysOptions | undefined {
   if (!existsSync(dataDirectory.personalKeysFile)) return undefined;
-  if (masterKey === undefined && !dataDirectory.hasMasterKey) {
-    throw new AuditError(
-      'to show who users are, the master key is needed: KEYTURN_MASTER_KEY (--master-key)',
-    );
-  }
-  const masterKeys = new MasterKeys(masterKey ?? (await dataDirectory.masterKey()));
+  if (masterKeys === undefined) throw new AuditError(masterKeyNeeded);
   return { ...personalKeysOptions(dataDirectory, masterKeys), readOnly: true };
+}
+
+const masterKeyNeeded = 'to show who users are, the master key is needed: KEYTURN_MASTER_KEY (--master-key)';
+
+/** A log of many nodes that an earlier version wrote is read without a master key. */
+async function requireNoKeys(personalFields: PersonalFields): Promise<void> {
+  const hasKeys = await personalFields.hasBegun().catch((error: unknown) => {
+    if (error instanceof EventStoreUnusableError) return true;
+    throw error;
+  });
+  if (hasKeys) throw new AuditError(masterKeyNeeded);
 }
 
 async function openLog({ dataDir, eventStore }: LogSettings): Promise<OpenedLog> {
   const dataDirectory = new DataDirectory(resolve(dataDir), { create: false });
   const { eventsFile: file, logTreeFolder: treeFolder } = dataDirectory;
   if (eventStore !== 'sqlite') {
-    return { eventStore: await openEventStoreDb(eventStore), treeFolder, dataDirectory };
+    const store = await openEventStoreDb(eventStore);
+    const sharedKeys = (wrappingKeys: readonly Uint8Array[]) => store.personalKeys(wrappingKeys);
+    return { eventStore: store, treeFolder, dataDirectory, sharedKeys };
   }
   if (!existsSync(file))
     throw new AuditError(`there is no event log at ${file}: name its folder with --data-dir`);
@@ -98,7 +123,7 @@ async function openLog({ dataDir, eventStore }: LogSettings): Promise<OpenedLog>
 }
 
 /** Loads the client of EventStoreDB where it is used, and only there: that takes longer than many a command. */
-export async function openEventStoreDb(connectionString: string): Promise<EventStore> {
+export async function openEventStoreDb(connectionString: string): Promise<EventStoreDb> {
   const adapter = await import('../eventstore/eventstoredb/eventstoredb-event-store.ts');
   return adapter.openEventStoreDbEventStore({ connectionString });
 }

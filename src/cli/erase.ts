@@ -6,6 +6,8 @@ interface Erasure {
   readonly erasureDate: string;
   /** Absent: none. */
   readonly eventsInTheClear?: number;
+  /** Absent: no. */
+  readonly needsScavenge?: boolean;
 }
 
 /** Adds `keyturn erase`: it asks the running service, as the admin or another user with the permission `user.erase`. */
@@ -26,8 +28,20 @@ export function addEraseCommand(program: Command): void {
     );
 }
 
-function inWords(userId: string, { erasureDate, eventsInTheClear = 0 }: Erasure): string {
+function inWords(
+  userId: string,
+  { erasureDate, eventsInTheClear = 0, needsScavenge = false }: Erasure,
+): string {
   const erased = `user ${userId} is erased since ${erasureDate}`;
-  if (eventsInTheClear === 0) return erased;
-  return `${erased}, but for ${eventsInTheClear} events of Keyturn 0.1: they hold personal fields in the clear, for ever`;
+  const remains = [
+    ...(eventsInTheClear > 0
+      ? [`${eventsInTheClear} events of Keyturn 0.1 hold personal fields in the clear, for ever`]
+      : []),
+    ...(needsScavenge
+      ? [
+          "the user's key, encrypted under the master key, is on the disks of the event store until it is scavenged",
+        ]
+      : []),
+  ];
+  return remains.length === 0 ? erased : `${erased}, but ${remains.join(', and ')}`;
 }

@@ -154,11 +154,6 @@ export const errorTable = {
     id: 'KEYTURN-NotSealed',
     text: "the user's personal fields were stored in the clear and cannot be erased",
   },
-  ERASURE_UNSUPPORTED: {
-    grpc: 'FAILED_PRECONDITION',
-    id: 'KEYTURN-NoErasure',
-    text: 'users can be erased with the embedded event store only',
-  },
   USER_NOT_MACHINE: {
     grpc: 'INVALID_ARGUMENT',
     id: 'KEYTURN-MachineOnly',

@@ -34,6 +34,8 @@ export class Projector {
   #isCaughtUp = false;
   #failure: unknown;
   #savedAt = 0;
+  /** Of somebody who was erased. */
+  #hasTraces = false;
   #saving: NodeJS.Timeout | undefined;
 
   constructor(options: ProjectorOptions) {
@@ -109,7 +111,8 @@ export class Projector {
     const subscription = eventStore.subscribe({ after: this.#position, signal: this.#stop.signal });
     for await (const { events, position, caughtUp } of subscription) {
       readModel.apply(events);
-      this.#saveSoon();
+      if (events.some(({ type }) => type === 'MachineUserErased')) this.#save({ withoutTraces: true });
+      else this.#saveSoon();
       this.#position = position;
       this.#updatedAt = clock();
       this.#resolveWaiters();
@@ -136,11 +139,15 @@ export class Projector {
     }
   }
 
-  #save(): void {
+  /** @param withoutTraces what was deleted is overwritten. Where another process reads the file, that is tried again. */
+  #save({ withoutTraces = this.#hasTraces } = {}): void {
     clearTimeout(this.#saving);
     this.#saving = undefined;
     this.#savedAt = performance.now();
     this.#options.readModel.save();
+    if (!withoutTraces) return;
+    this.#hasTraces = !this.#options.readModel.dropTraces();
+    if (this.#hasTraces) this.#saving = setTimeout(() => this.#saveNow(), saveInterval);
   }
 
   #fail(error: unknown): void {

@@ -242,14 +242,14 @@ export class ReadModel {
   /**
    * What was deleted is overwritten in the file, and is no longer in its write-ahead log.
    *
-   * @throws Error another process reads the file
+   * @returns false where another process reads the file: it is there still
    */
-  dropTraces(): void {
+  dropTraces(): boolean {
     const { db } = this.#session;
     if (this.#isHeldOpen) db.exec('COMMIT');
     try {
       const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number };
-      if (busy !== 0) throw new Error('the read model is being read: what was deleted is still in its file');
+      return busy === 0;
     } finally {
       if (this.#isHeldOpen && !db.isTransaction) db.exec('BEGIN');
     }

@@ -1,11 +1,15 @@
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
 import { machineUser } from '../../src/domain/aggregates.ts';
+import type { EventStore } from '../../src/eventstore/event-store.ts';
+import { openEventStoreDbEventStore } from '../../src/eventstore/eventstoredb/eventstoredb-event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import type { ServiceConfig } from '../../src/service.ts';
 import { context } from '../support/application.ts';
 import { openEventSource } from '../support/event-stream.ts';
+import { EventStoreDbServer } from '../support/eventstoredb/server.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   adminToken,
@@ -15,6 +19,8 @@ import {
   runningService,
 } from '../support/running-service.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const externalUrl = 'https://keyturn.example';
 
 /** What nobody may find any more. */
 const personal = [
@@ -27,14 +33,29 @@ const personal = [
 ];
 const [userName, newUserName, name, newName, description, newDescription] = personal as [string, ...string[]];
 
+/** Where the log is, and how a second look at it is opened. */
+interface Place {
+  readonly config: Partial<ServiceConfig>;
+  readonly open: (dataDir: string) => EventStore;
+}
+
+const embedded = async (): Promise<Place> => ({
+  config: {},
+  open: (dataDir) => openSqliteEventStore({ file: join(dataDir, 'events.db'), readOnly: true }),
+});
+
+const shared = async (): Promise<Place> => {
+  const server = await EventStoreDbServer.start();
+  onTestFinished(() => server.stop());
+  const { connectionString } = server;
+  return {
+    config: { eventStore: connectionString, masterKey: new Uint8Array(32).fill(7), externalUrl },
+    open: () => openEventStoreDbEventStore({ connectionString }),
+  };
+};
+
 /** A service with a machine user that has been renamed, changed and, unless told not to, removed. */
-async function serviceWithAda({
-  isRemoved = true,
-  ...options
-}: {
-  isRemoved?: boolean;
-  dataDir?: string;
-} = {}) {
+async function serviceWithAda(options: Partial<ServiceConfig> = {}, isRemoved = true) {
   const running = await runningService({ ...options, checkpointInterval: 3600 });
   const token = await adminToken(running);
   const call = managementClient(running.url, token);
@@ -64,18 +85,25 @@ function filesThatTell(folder: string, texts: readonly string[]): string[] {
     });
 }
 
-describe('the erasure of a machine user', () => {
+describe.each([
+  ['the embedded store', embedded, false],
+  ['EventStoreDB', shared, true],
+] as const)('the erasure of a machine user on %s', (_, newPlace, needsScavenge) => {
   it('leaves no byte of its personal fields in the data directory', async () => {
-    const { running, erase } = await serviceWithAda();
+    const { running, erase } = await serviceWithAda((await newPlace()).config);
     expect(await erase()).toMatchObject({
       status: 200,
-      body: { sequence: '6', erasureDate: expect.stringMatching(/^20/) },
+      body: {
+        sequence: '6',
+        erasureDate: expect.stringMatching(/^20/),
+        ...(needsScavenge && { needsScavenge }),
+      },
     });
     expect(filesThatTell(running.dataDir, personal)).toEqual([]);
   });
 
   it('finds them before, where the search for bytes looks', async () => {
-    const { running } = await serviceWithAda({ isRemoved: false });
+    const { running } = await serviceWithAda((await newPlace()).config, false);
     // Then all of the read model is in its file.
     await running.service.close();
     const found = filesThatTell(running.dataDir, [newUserName as string, newName as string]);
@@ -84,7 +112,7 @@ describe('the erasure of a machine user', () => {
   });
 
   it('shows in its history that something was there, and since when it is erased', async () => {
-    const { userId, own, erase } = await serviceWithAda();
+    const { userId, own, erase } = await serviceWithAda((await newPlace()).config);
     const before = (await own('GET', `/users/${userId}/history`)).body.events;
     const { erasureDate } = (await erase()).body;
     const events = (await own('GET', `/users/${userId}/history`)).body.events;
@@ -106,17 +134,18 @@ describe('the erasure of a machine user', () => {
   });
 
   it('changes no stored event: the log is intact, and so are the checkpoints of before', async () => {
-    const { running, erase } = await serviceWithAda();
+    const { config, open } = await newPlace();
+    const { running, erase } = await serviceWithAda(config);
     await erase();
     await running.service.close();
-    const log = openSqliteEventStore({ file: join(running.dataDir, 'events.db'), readOnly: true });
+    const log = open(running.dataDir);
     const treeFolder = join(running.dataDir, 'log-tree');
     expect(isIntact(await verifyLog({ eventStore: log, treeFolder }))).toBe(true);
     await log.close();
   });
 
   it('holds for subscribers that catch up later', async () => {
-    const { running, token, userId, erase } = await serviceWithAda();
+    const { running, token, userId, erase } = await serviceWithAda((await newPlace()).config);
     const { erasureDate } = (await erase()).body;
     const stream = openEventSource(`${running.url}/keyturn/v1/events?after=0&user=${userId}`, () => token);
     await eventually(() => expect(stream.events.at(-1)?.type).toBe('keyturn.v1.MachineUserErased'));
@@ -126,32 +155,33 @@ describe('the erasure of a machine user', () => {
   });
 
   it('holds for the read model when it is built anew, also where several users are erased', async () => {
-    const dataDir = temporaryFolder();
-    const { running, call, own, erase } = await serviceWithAda({ dataDir });
+    const options = { ...(await newPlace()).config, dataDir: temporaryFolder() };
+    const { dataDir } = options;
+    const { running, call, own, erase } = await serviceWithAda(options);
     const { body } = await call('POST', '/users/machine', { userName, name, description });
     await call('DELETE', `/users/${body.userId}`);
     await own('POST', `/users/${body.userId}/_erase`);
     await erase();
     await running.service.close();
     rmSync(join(dataDir, 'read-model.db'));
-    await runningService({ dataDir });
+    await runningService(options);
     expect(filesThatTell(dataDir, personal)).toEqual([]);
   });
 
   it('is done once, and tells the same date again', async () => {
-    const { erase } = await serviceWithAda();
+    const { erase } = await serviceWithAda((await newPlace()).config);
     const first = await erase();
     expect((await erase()).body).toEqual(first.body);
   });
 
   it('is finished at the next start, when a crash came between the event and the key', async () => {
-    const dataDir = temporaryFolder();
-    const { running, userId } = await serviceWithAda({ dataDir });
+    const options = { ...(await newPlace()).config, dataDir: temporaryFolder() };
+    const { running, userId } = await serviceWithAda(options);
     const { organizationId } = running.admin;
     // What is stored of an erasure whose process ends before it destroys the key.
     await running.service.commands.execute(machineUser, userId, { type: 'Erase', organizationId }, context);
     await running.service.close();
-    const again = await runningService({ dataDir });
+    const again = await runningService(options);
     const events = (await ownCall(again, await adminToken(again), 'GET', `/users/${userId}/history`)).body
       .events;
     expect(JSON.stringify(events)).not.toMatch(/Ada|ada\./);
@@ -162,7 +192,7 @@ describe('the erasure of a machine user', () => {
   });
 
   it('leaves the user name free for another user, and does not tell who had it', async () => {
-    const { call, erase } = await serviceWithAda();
+    const { call, erase } = await serviceWithAda((await newPlace()).config);
     await erase();
     expect(await call('POST', '/users/machine', { userName: newUserName, name })).toMatchObject({
       status: 200,
@@ -170,7 +200,7 @@ describe('the erasure of a machine user', () => {
   });
 
   it('is refused for a user that is still there, for one that never was, and of another organization', async () => {
-    const { own, erase } = await serviceWithAda({ isRemoved: false });
+    const { own, erase } = await serviceWithAda((await newPlace()).config, false);
     expect(await erase()).toMatchObject({
       status: 400,
       body: { message: 'only a user that was removed can be erased (KEYTURN-NotRemoved)' },
@@ -179,7 +209,7 @@ describe('the erasure of a machine user', () => {
   });
 
   it('needs the permission user.erase, which managers of users have not', async () => {
-    const { running, call, userId } = await serviceWithAda();
+    const { running, call, userId } = await serviceWithAda((await newPlace()).config);
     const added = await call('POST', '/users/machine', { userName: 'manager', name: 'Manager' });
     await call('POST', '/orgs/me/members', { userId: added.body.userId, roles: ['ORG_USER_MANAGER'] });
     const { body } = await call('PUT', `/users/${added.body.userId}/secret`, {});

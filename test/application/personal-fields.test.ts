@@ -85,7 +85,7 @@ describe('personal fields', () => {
   it('are refused, and not shown as erased, when their key is lost', async () => {
     const { event } = await sealed();
     for (const fields of [new PersonalFields(memoryPersonalKeys()), new PersonalFields()]) {
-      await expect(fields.open(event)).rejects.toThrow(/its key is not there: put the personal-keys.db back/);
+      await expect(fields.open(event)).rejects.toThrow(/its key is not there: put the personal keys back/);
     }
   });
 

@@ -423,7 +423,7 @@ export function describeEventStoreContract(name: string, openStore: OpenStore): 
 }
 
 /** Closes the store when the running test ends. */
-export function closedAfterTest(store: EventStore): EventStore {
+export function closedAfterTest<Store extends EventStore>(store: Store): Store {
   onTestFinished(() => store.close());
   return store;
 }

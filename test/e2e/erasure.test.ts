@@ -71,7 +71,7 @@ test('a backup brings its keys along, and does not bring back who was erased sin
   expect((await run(...history)).stderr).toContain('the master key is needed');
   expect((await run(...history, '--master-key', key)).stdout).toMatch(personal);
   rmSync(join(data, 'personal-keys.db'));
-  expect((await run(...history)).stderr).toContain('its key is not there: put the personal-keys.db back');
+  expect((await run(...history)).stderr).toContain('its key is not there: put the personal keys back');
 });
 
 test('an instance does not start without the keys that its log needs, and makes no new ones', async () => {
@@ -81,7 +81,7 @@ test('an instance does not start without the keys that its log needs, and makes 
   for (let start = 0; start < 2; start++) {
     expect(await run('serve', '--port', '0')).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('personal-keys.db is missing: the log needs it'),
+      stderr: expect.stringContaining('personal-keys.db: the log needs them'),
     });
   }
 });

@@ -3,39 +3,32 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
 import { backUpPersonalKeys } from '../../src/eventstore/sqlite/backup.ts';
 import {
   mergePersonalKeys,
   openSqlitePersonalKeys,
 } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
-import { describePersonalKeysContract } from '../contract/personal-keys.contract.ts';
+import { describeStoredPersonalKeysContract } from '../contract/personal-keys.contract.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-const [wrappingKey, otherKey] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
+const wrappingKey = new Uint8Array(32).fill(1);
 const erasedAt = '2026-01-02T03:04:05.678Z';
 
-function openIn(folder: string, { wrappingKeys = [wrappingKey], readOnly = false } = {}) {
+function openIn(
+  folder: string,
+  { wrappingKeys = [wrappingKey] as readonly Uint8Array[], readOnly = false } = {},
+) {
   const keys = openSqlitePersonalKeys({ file: join(folder, 'personal-keys.db'), wrappingKeys, readOnly });
   onTestFinished(() => keys.close());
   return keys;
 }
 
-describePersonalKeysContract('SQLite', async () => openIn(temporaryFolder()));
+describeStoredPersonalKeysContract('SQLite', async () => {
+  const folder = temporaryFolder();
+  return (wrappingKeys) => openIn(folder, { wrappingKeys });
+});
 
 describe('personal keys in a file', () => {
-  it('are there after a restart, and so is what was destroyed', async () => {
-    const folder = temporaryFolder();
-    const keys = openIn(folder);
-    const key = await keys.create('338');
-    await keys.create('339');
-    await keys.destroy('339', erasedAt);
-    keys.close();
-    const again = openIn(folder);
-    expect(await again.keyOf('338')).toEqual(key);
-    expect(await again.keyOf('339')).toEqual({ erasedAt });
-  });
-
   it('are read beside the process that writes, as it writes them', async () => {
     const folder = temporaryFolder();
     const keys = openIn(folder);
@@ -53,18 +46,6 @@ describe('personal keys in a file', () => {
       expect(statSync(join(folder, file)).mode & 0o077).toBe(0);
       expect(readFileSync(join(folder, file)).includes(key)).toBe(false);
     }
-  });
-
-  it('are refused under another master key, and put under a new one', async () => {
-    const folder = temporaryFolder();
-    const keys = openIn(folder);
-    const key = await keys.create('338');
-    keys.close();
-    await expect(openIn(folder, { wrappingKeys: [otherKey] }).keyOf('338')).rejects.toThrow(
-      EventStoreUnusableError,
-    );
-    openIn(folder, { wrappingKeys: [otherKey, wrappingKey] }).close();
-    expect(await openIn(folder, { wrappingKeys: [otherKey] }).keyOf('338')).toEqual(key);
   });
 
   it('come back from a backup, but for those that were destroyed since', async () => {
@@ -103,21 +84,6 @@ describe('personal keys in a file', () => {
     mergePersonalKeys(join(folder, 'personal-keys.db'), foreignFile, 'file');
     const merged = openIn(folder);
     expect([await merged.keyOf('338'), await merged.keyOf('339')]).toEqual([key, added]);
-  });
-
-  it('from elsewhere, under no key that is known, do not keep the others from a new master key', async () => {
-    const [folder, foreign] = [temporaryFolder(), temporaryFolder()];
-    const own = openIn(folder);
-    const key = await own.create('338');
-    own.close();
-    const strangers = openIn(foreign, { wrappingKeys: [new Uint8Array(32).fill(3)] });
-    await strangers.create('339');
-    strangers.close();
-    mergePersonalKeys(join(folder, 'personal-keys.db'), join(foreign, 'personal-keys.db'), 'backup');
-    openIn(folder, { wrappingKeys: [otherKey, wrappingKey] }).close();
-    const renewed = openIn(folder, { wrappingKeys: [otherKey] });
-    expect(await renewed.keyOf('338')).toEqual(key);
-    await expect(renewed.keyOf('339')).rejects.toThrow(EventStoreUnusableError);
   });
 
   it('leave no byte of a destroyed key in any file, whatever was done before', async () => {

@@ -5,6 +5,8 @@ import type { PersonalKey, PersonalKeys } from '../../src/eventstore/personal-ke
 export function memoryPersonalKeys(): PersonalKeys {
   const keys = new Map<string, PersonalKey>();
   return {
+    needsScavenge: false,
+    async prepare() {},
     keyOf: async (userId) => keys.get(userId),
     async create(userId) {
       const key = keys.get(userId) ?? { key: randomBytes(32) };

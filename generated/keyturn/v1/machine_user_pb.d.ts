@@ -229,6 +229,14 @@ export declare type EraseUserResponse = Message<"keyturn.v1.EraseUserResponse"> 
    * @generated from field: uint32 events_in_the_clear = 3;
    */
   eventsInTheClear: number;
+
+  /**
+   * With EventStoreDB: nobody is told the fields any more, but the key's bytes, encrypted under the master key, stay on the disks of the
+   * store until it is scavenged.
+   *
+   * @generated from field: bool needs_scavenge = 4;
+   */
+  needsScavenge: boolean;
 };
 
 /**

@@ -53,8 +53,8 @@ export function ownMachineUserService({
       implement(method.eraseUser, async ({ userId }, { caller, context }) => {
         const { organizationId } = caller;
         const erased = await erasures.erase({ userId, organizationId }, context);
-        const { sequence, erasedAt, eventsInTheClear } = erased;
-        return { sequence, erasureDate: timestampOf(erasedAt), eventsInTheClear };
+        const { sequence, erasedAt, eventsInTheClear, needsScavenge } = erased;
+        return { sequence, erasureDate: timestampOf(erasedAt), eventsInTheClear, needsScavenge };
       }),
     ],
   };

@@ -13,8 +13,10 @@ import type {
 import { serializeNewEvents } from '../new-events.ts';
 import { StoreConnection } from './connection.ts';
 import { type ConnectionSettings, describeStore, readConnectionString } from './connection-string.ts';
+import { EventStoreDbPersonalKeys, type SharedPersonalKeys } from './eventstoredb-personal-keys.ts';
 import { PassingFault } from './faults.ts';
 import { LogPages, pageSize } from './log-pages.ts';
+import type { StoreClient } from './store-client.ts';
 import { follow } from './subscription.ts';
 
 export interface EventStoreDbOptions {
@@ -30,6 +32,12 @@ export interface EventStoreDbOptions {
   readonly onInterruption?: (fault: Error) => void;
 }
 
+/** The log, and beside it, in the same store and over the same connection, the keys of personal fields. */
+export interface EventStoreDb extends EventStore {
+  /** @param wrappingKeys 32 bytes each: the keys are stored under the first. None are needed to copy keys as they are. */
+  personalKeys(wrappingKeys: readonly Uint8Array[]): SharedPersonalKeys;
+}
+
 /**
  * The event store for many machines: EventStoreDB 23.10 or newer, or KurrentDB.
  *
@@ -38,7 +46,7 @@ export interface EventStoreDbOptions {
  *
  * @throws EventStoreUnusableError the connection string is not one, or names a file that does not exist
  */
-export function openEventStoreDbEventStore(options: EventStoreDbOptions): EventStore {
+export function openEventStoreDbEventStore(options: EventStoreDbOptions): EventStoreDb {
   return new EventStoreDbEventStore(options, readConnectionString(options.connectionString));
 }
 
@@ -47,7 +55,7 @@ export function describeConnection(connectionString: string): string {
   return describeStore(readConnectionString(connectionString));
 }
 
-class EventStoreDbEventStore implements EventStore {
+class EventStoreDbEventStore implements EventStoreDb {
   readonly #connection: StoreConnection;
   readonly #deadline: number;
   readonly #giveUpAfter: number;
@@ -55,10 +63,7 @@ class EventStoreDbEventStore implements EventStore {
   readonly #onInterruption: (fault: Error) => void;
   readonly #closing = new AbortController();
   readonly #appends = new Set<Promise<unknown>>();
-  readonly #log = new LogPages((page) => {
-    this.#requireOpen();
-    return this.#connection.call((client) => client.readAll(page), this.#giveUpAfter);
-  });
+  readonly #log = new LogPages((page) => this.#call((client) => client.readAll(page)));
 
   constructor(options: EventStoreDbOptions, settings: ConnectionSettings) {
     const { giveUpAfter = 10_000, silenceLimit = 20_000 } = options;
@@ -75,15 +80,14 @@ class EventStoreDbEventStore implements EventStore {
     expectedRevision: ExpectedRevision,
   ): Promise<AppendResult> {
     const serialized = serializeNewEvents(stream, events);
-    this.#requireOpen();
-    const append = this.#connection.call(async (client) => {
+    const append = this.#call(async (client) => {
       const { revision, position } = await client.append(stream, serialized, expectedRevision);
       if (position !== undefined) return { revision, position };
       const [last] = await client.readStream(stream, { from: revision, direction: 'forwards', count: 1 });
       // Any other position would let a caller read before its own write. The repetition lands once.
       if (last === undefined) throw new PassingFault(`the event store does not show an append to ${stream}`);
       return { revision, position: last.position };
-    }, this.#giveUpAfter);
+    });
     this.#appends.add(append);
     try {
       return await append;
@@ -97,12 +101,8 @@ class EventStoreDbEventStore implements EventStore {
     let { from } = options;
     let left = limit;
     while (left > 0) {
-      this.#requireOpen();
       const page = { from, direction, count: Math.min(left, pageSize) };
-      const events = await this.#connection.call(
-        (client) => client.readStream(stream, page),
-        this.#giveUpAfter,
-      );
+      const events = await this.#call((client) => client.readStream(stream, page));
       yield* events;
       const last = events.at(-1);
       if (last === undefined || events.length < pageSize) return;
@@ -130,11 +130,20 @@ class EventStoreDbEventStore implements EventStore {
     });
   }
 
+  personalKeys(wrappingKeys: readonly Uint8Array[]): SharedPersonalKeys {
+    return new EventStoreDbPersonalKeys((call) => this.#call(call), wrappingKeys);
+  }
+
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     await Promise.allSettled(this.#appends);
     this.#connection.close();
+  }
+
+  async #call<Result>(call: (client: StoreClient) => Promise<Result>): Promise<Result> {
+    this.#requireOpen();
+    return this.#connection.call(call, this.#giveUpAfter);
   }
 
   #requireOpen(): void {

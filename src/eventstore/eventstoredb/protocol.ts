@@ -3,6 +3,7 @@ import streams from '@eventstore/db-client/generated/streams_pb.js';
 import { UnreadableEventError } from '../errors.ts';
 import type { Direction, EventFilter, ExpectedRevision, JsonObject, RecordedEvent } from '../event-store.ts';
 import type { SerializedEvent } from '../new-events.ts';
+import { isOfPersonalKey, personalKeyTypes } from './personal-key-streams.ts';
 
 export type ReadRequest = InstanceType<typeof streams.ReadReq>;
 type ReadOptions = InstanceType<typeof streams.ReadReq.Options>;
@@ -74,18 +75,27 @@ export function subscribeRequest(after: bigint | undefined, filter: EventFilter 
   return new streams.ReadReq().setOptions(options);
 }
 
+/** What is kept of an answer to a read. */
+export type EventReader = (response: ReadResponse) => RecordedEvent | undefined;
+
 /**
- * The event in an answer, or undefined where it is not one of ours: an event of the store itself, or one that is not
- * a JSON object.
+ * The event in an answer, or undefined where it is none of the log's: an event of the store itself, one about a personal key,
+ * or one that is not a JSON object.
  *
  * @throws UnreadableEventError the event is said to be JSON, and its data or metadata is not
  */
 export function recordedEvent(response: ReadResponse): RecordedEvent | undefined {
+  const event = jsonEvent(response);
+  const isOfLog = event !== undefined && !event.type.startsWith('$') && !isOfPersonalKey(event);
+  return isOfLog ? event : undefined;
+}
+
+/** The event in an answer, whoever wrote it, or undefined where it is not a JSON object. */
+export function jsonEvent(response: ReadResponse): RecordedEvent | undefined {
   const event = response.getEvent()?.getEvent();
   if (event === undefined) return undefined;
   const header = event.getMetadataMap();
-  const type = header.get('type') ?? '';
-  if (type.startsWith('$') || header.get('content-type') !== 'application/json') return undefined;
+  if (header.get('content-type') !== 'application/json') return undefined;
   const place = {
     stream: Buffer.from(event.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString('utf8'),
     revision: BigInt(event.getStreamRevision()),
@@ -99,7 +109,7 @@ export function recordedEvent(response: ReadResponse): RecordedEvent | undefined
   return {
     ...place,
     id: event.getId()?.getString() ?? '',
-    type,
+    type: header.get('type') ?? '',
     data,
     metadata,
     // In ticks of 100 nanoseconds.
@@ -139,13 +149,13 @@ function logStart(from: bigint | undefined, direction: Direction) {
   return direction === 'forwards' ? options.setStart(new shared.Empty()) : options.setEnd(new shared.Empty());
 }
 
-/** Without a filter of the caller's: all but the store's own events, whose types begin with `$`. */
+/** Without a filter of the caller's: all but the store's own events, whose types begin with `$`, and those about personal keys. */
 function filterOptions(filter: EventFilter | undefined) {
   const expression = new streams.ReadReq.Options.FilterOptions.Expression();
   const options = new streams.ReadReq.Options.FilterOptions()
     .setCount(new shared.Empty())
     .setCheckpointintervalmultiplier(1);
-  if (filter === undefined) return options.setEventType(expression.setRegex('^[^$]'));
+  if (filter === undefined) return options.setEventType(expression.setRegex(`^(?!\\$|${personalKeyTypes})`));
   const prefixes = 'streamPrefixes' in filter ? filter.streamPrefixes : filter.typePrefixes;
   // A list without a prefix would be none of the kinds of filter that the store knows.
   if (prefixes.length === 0) expression.setRegex(matchesNothing);

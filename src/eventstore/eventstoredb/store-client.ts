@@ -23,6 +23,7 @@ import { InvalidPositionError, PassingFault } from './faults.ts';
 import {
   type AppendResponse,
   appendRequests,
+  type EventReader,
   type LogPage,
   positionOf,
   type ReadRequest,
@@ -111,27 +112,31 @@ export class StoreClient {
   }
 
   /** The events of one page; none when there is no such stream. */
-  async readStream(stream: string, page: StreamPage): Promise<RecordedEvent[]> {
+  async readStream(
+    stream: string,
+    page: StreamPage,
+    read: EventReader = recordedEvent,
+  ): Promise<RecordedEvent[]> {
     const responses = await this.#collect(readStreamRequest(stream, page), stream);
     return responses
       .filter((response) => response.hasEvent())
       .map((response) => {
-        const event = recordedEvent(response);
+        const event = read(response);
         if (event === undefined) {
-          throw new EventStoreUnusableError(`stream ${stream} holds an event that is not a JSON object`);
+          throw new EventStoreUnusableError(`stream ${stream} holds an event that is none of Keyturn's log`);
         }
         return event;
       });
   }
 
   /** One page of the log. Events that are not ours are read, and left out. */
-  async readAll(page: LogPage): Promise<LogPageRead> {
+  async readAll(page: LogPage, read: EventReader = recordedEvent): Promise<LogPageRead> {
     const responses = await this.#collect(readAllRequest(page), '$all');
-    const read = responses.filter((response) => response.hasEvent());
-    const last = read.at(-1);
+    const found = responses.filter((response) => response.hasEvent());
+    const last = found.at(-1);
     return {
-      events: read.flatMap((response) => recordedEvent(response) ?? []),
-      count: read.length,
+      events: found.flatMap((response) => read(response) ?? []),
+      count: found.length,
       lastPosition: last && positionOf(last),
     };
   }

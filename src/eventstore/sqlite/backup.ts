@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, linkSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
+import type { StoredPersonalKey } from '../personal-keys.ts';
 import { checkSchema } from './schema.ts';
+import { storePersonalKeys } from './sqlite-personal-keys.ts';
 import { syncToDisk } from './sync-to-disk.ts';
 
 /** All pages in one step: what the writer commits meanwhile is not part of the copy, and does not start it over. */
@@ -24,11 +26,13 @@ export function backUpPersonalKeys(file: string, target: string): Promise<void> 
   return backUp(file, target, () => {});
 }
 
-async function backUp(file: string, target: string, check: (source: DatabaseSync) => void): Promise<void> {
-  // A name of its own: what a killed backup left behind is in nobody's way.
-  const partial = `${target}.${randomUUID()}.partial`;
-  closeSync(openSync(partial, 'wx', 0o600));
-  try {
+/** Writes keys as they are stored elsewhere into a new file of the same kind. */
+export function writePersonalKeys(keys: Iterable<StoredPersonalKey>, target: string): Promise<void> {
+  return placeWhole(target, (partial) => storePersonalKeys(partial, keys));
+}
+
+function backUp(file: string, target: string, check: (source: DatabaseSync) => void): Promise<void> {
+  return placeWhole(target, async (partial) => {
     const source = new DatabaseSync(file, { readOnly: true });
     try {
       check(source);
@@ -36,6 +40,15 @@ async function backUp(file: string, target: string, check: (source: DatabaseSync
     } finally {
       source.close();
     }
+  });
+}
+
+async function placeWhole(target: string, write: (partial: string) => Promise<void> | void): Promise<void> {
+  // A name of its own: what a killed backup left behind is in nobody's way.
+  const partial = `${target}.${randomUUID()}.partial`;
+  closeSync(openSync(partial, 'wx', 0o600));
+  try {
+    await write(partial);
     // One file, without a write-ahead log beside it.
     const copy = new DatabaseSync(partial);
     copy.exec('PRAGMA journal_mode = DELETE');

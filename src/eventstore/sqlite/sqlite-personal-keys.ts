@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EventStoreUnusableError } from '../errors.ts';
-import type { PersonalKey, PersonalKeys } from '../personal-keys.ts';
-import { openBytes, sealBytes } from '../sealed-bytes.ts';
+import type { PersonalKey, PersonalKeys, StoredPersonalKey } from '../personal-keys.ts';
+import { WrappingKeys } from '../wrapping-keys.ts';
 import { createPrivateFile } from './private-file.ts';
 
 export interface SqlitePersonalKeysOptions {
   /** Made, with mode 0600, when it does not exist. */
   readonly file: string;
-  /** 32 bytes each: the keys are stored under the first; those under another are put under it, but for a reader. */
+  /** 32 bytes each: the keys are stored under the first. */
   readonly wrappingKeys: readonly Uint8Array[];
   /** Only reads, also beside the process that writes. */
   readonly readOnly?: boolean;
@@ -36,11 +36,7 @@ interface KeyRow {
   readonly erased_at: string | null;
 }
 
-/**
- * Personal keys in a file of their own beside the event log.
- *
- * @throws EventStoreUnusableError the keys in the file are under none of the wrapping keys
- */
+/** Personal keys in a file of their own beside the event log. */
 export function openSqlitePersonalKeys(options: SqlitePersonalKeysOptions): PersonalKeys {
   return new SqlitePersonalKeys(options);
 }
@@ -74,16 +70,48 @@ export function mergePersonalKeys(file: string, backup: string, winner: 'file' |
   }
 }
 
+/** The keys in a file, as they are stored, those that were destroyed too. */
+export function storedPersonalKeys(file: string): StoredPersonalKey[] {
+  const db = new DatabaseSync(file, { readOnly: true, timeout: busyTimeout });
+  try {
+    const rows = db.prepare('SELECT * FROM personal_keys ORDER BY number').all() as unknown as KeyRow[];
+    return rows.map(({ user_id: userId, wrapped, erased_at: erasedAt }) =>
+      wrapped === null ? { userId, erasedAt: erasedAt ?? '' } : { userId, wrapped },
+    );
+  } finally {
+    db.close();
+  }
+}
+
+/** Writes keys, as they are stored elsewhere, to an empty file. */
+export function storePersonalKeys(file: string, keys: Iterable<StoredPersonalKey>): void {
+  const db = openForWriting(file);
+  try {
+    const insert = db.prepare('INSERT INTO personal_keys (user_id, wrapped, erased_at) VALUES (?, ?, ?)');
+    db.exec('BEGIN');
+    for (const key of keys) {
+      if ('erasedAt' in key) insert.run(key.userId, null, key.erasedAt);
+      else insert.run(key.userId, key.wrapped, null);
+    }
+    db.exec('COMMIT');
+  } finally {
+    db.close();
+  }
+}
+
 class SqlitePersonalKeys implements PersonalKeys {
+  readonly needsScavenge = false;
   readonly #db: DatabaseSync;
-  readonly #options: SqlitePersonalKeysOptions;
+  readonly #file: string;
+  readonly #wrappingKeys: WrappingKeys;
   /** Keys that share the next transaction, and so one fsync. */
   #queue = new Map<string, Uint8Array>();
   #flush: Promise<void> | undefined;
 
   constructor(options: SqlitePersonalKeysOptions) {
     const { file, wrappingKeys, readOnly = false } = options;
-    this.#options = options;
+    this.#file = file;
+    this.#wrappingKeys = new WrappingKeys(wrappingKeys);
     if (readOnly) {
       this.#db = new DatabaseSync(file, { readOnly, timeout: busyTimeout });
       return;
@@ -91,13 +119,25 @@ class SqlitePersonalKeys implements PersonalKeys {
     createPrivateFile(file);
     this.#db = openForWriting(file);
     try {
-      if (wrappingKeys.length > 1) this.#wrapAnew();
       // A crash may have come between a deletion and this.
       dropTraces(this.#db, file);
     } catch (error) {
       this.#db.close();
       throw error;
     }
+  }
+
+  async prepare(): Promise<void> {
+    if (!this.#wrappingKeys.isChanging) return;
+    const update = this.#db.prepare('UPDATE personal_keys SET wrapped = ? WHERE user_id = ?');
+    const rows = this.#db.prepare('SELECT * FROM personal_keys WHERE wrapped IS NOT NULL').all();
+    this.#inTransaction(() => {
+      for (const { user_id: userId, wrapped } of rows as unknown as KeyRow[]) {
+        const anew = this.#wrappingKeys.wrapAnew(userId, wrapped as Uint8Array);
+        if (anew !== undefined) update.run(anew, userId);
+      }
+    });
+    dropTraces(this.#db, this.#file);
   }
 
   async keyOf(userId: string): Promise<PersonalKey | undefined> {
@@ -121,7 +161,7 @@ class SqlitePersonalKeys implements PersonalKeys {
           DO UPDATE SET wrapped = NULL, erased_at = coalesce(erased_at, excluded.erased_at)`,
       )
       .run(userId, erasedAt);
-    dropTraces(this.#db, this.#options.file);
+    dropTraces(this.#db, this.#file);
   }
 
   close(): void {
@@ -136,19 +176,7 @@ class SqlitePersonalKeys implements PersonalKeys {
       'INSERT INTO personal_keys (user_id, wrapped) VALUES (?, ?) ON CONFLICT DO NOTHING',
     );
     this.#inTransaction(() => {
-      for (const [userId, key] of queue) insert.run(userId, this.#wrap(userId, key));
-    });
-  }
-
-  /** A key that is under none of the wrapping keys came from elsewhere, and is left: it must not hold the others up. */
-  #wrapAnew(): void {
-    const update = this.#db.prepare('UPDATE personal_keys SET wrapped = ? WHERE user_id = ?');
-    const rows = this.#db.prepare('SELECT * FROM personal_keys WHERE wrapped IS NOT NULL').all();
-    this.#inTransaction(() => {
-      for (const { user_id: userId, wrapped } of rows as unknown as KeyRow[]) {
-        const key = this.#opened(userId, wrapped as Uint8Array);
-        if (key !== undefined) update.run(this.#wrap(userId, key), userId);
-      }
+      for (const [userId, key] of queue) insert.run(userId, this.#wrappingKeys.wrap(userId, key));
     });
   }
 
@@ -163,24 +191,10 @@ class SqlitePersonalKeys implements PersonalKeys {
     }
   }
 
-  #wrap(userId: string, key: Uint8Array): Buffer {
-    return sealBytes(this.#options.wrappingKeys[0] as Uint8Array, key, userId);
-  }
-
   #unwrap(userId: string, wrapped: Uint8Array): Uint8Array {
-    const key = this.#opened(userId, wrapped);
+    const key = this.#wrappingKeys.open(userId, wrapped);
     if (key !== undefined) return key;
-    throw new EventStoreUnusableError(
-      `the master key is not the one that ${this.#options.file} was written with`,
-    );
-  }
-
-  #opened(userId: string, wrapped: Uint8Array): Uint8Array | undefined {
-    for (const wrappingKey of this.#options.wrappingKeys) {
-      const key = openBytes(wrappingKey, wrapped, userId);
-      if (key !== undefined) return key;
-    }
-    return undefined;
+    throw new EventStoreUnusableError(`the master key is not the one that ${this.#file} was written with`);
   }
 }
 

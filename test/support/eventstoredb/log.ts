@@ -44,8 +44,17 @@ export class StoreLog {
     return this.#grown.promise;
   }
 
+  /** All events that were ever in the stream. */
   stream(name: string): readonly StoredEvent[] {
     return this.#streams.get(name) ?? [];
+  }
+
+  /** Those that reads of the stream still give; undefined when there is no such stream. The log of all streams gives the others too. */
+  readable(name: string): readonly StoredEvent[] | undefined {
+    const held = this.stream(name);
+    if (held.length === 0) return undefined;
+    const { maxCount = held.length, truncateBefore = 0 } = this.#metadataOf(name);
+    return held.slice(Math.max(held.length - maxCount, truncateBefore));
   }
 
   append(stream: string, proposed: readonly ProposedEvent[], expected: Expected): AppendOutcome {
@@ -91,6 +100,18 @@ export class StoreLog {
     const same = proposed.map(({ id }, index) => held[first + index]?.id === id);
     if (same[0] !== true) return undefined;
     return same.includes(false) ? 'in part' : held[first + proposed.length - 1];
+  }
+
+  /** Of a stream's metadata, what hides events of it: the last event of `$$<stream>` says it, where it is JSON. */
+  #metadataOf(name: string): { readonly maxCount?: number; readonly truncateBefore?: number } {
+    if (name.startsWith('$$')) return { maxCount: 1 };
+    const last = this.stream(`$$${name}`).at(-1);
+    if (last?.contentType !== 'application/json') return {};
+    const { $maxCount: maxCount, $tb: truncateBefore } = JSON.parse(new TextDecoder().decode(last.data));
+    return {
+      ...(maxCount !== undefined && { maxCount }),
+      ...(truncateBefore !== undefined && { truncateBefore }),
+    };
   }
 
   #appendOwn(type: string): void {

@@ -77,15 +77,15 @@ function streamEvents(log: StoreLog, options: ReadOptions): StoredEvent[] | unde
   if (!options.hasNoFilter()) throw new RefusedReadError(status.INVALID_ARGUMENT, 'Invalid Combination');
   const stream = options.getStream();
   const name = Buffer.from(stream?.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString('utf8');
-  const held = log.stream(name);
-  if (held.length === 0) return undefined;
-  const last = held.length - 1;
+  const readable = log.readable(name);
+  if (readable === undefined) return undefined;
+  const last = log.stream(name).length - 1;
   if (options.getReadDirection() === FORWARDS) {
     const from = stream?.hasRevision() ? Number(stream.getRevision()) : stream?.hasEnd() ? last + 1 : 0;
-    return held.slice(from);
+    return readable.filter(({ revision }) => revision >= from);
   }
   const from = stream?.hasRevision() ? Number(stream.getRevision()) : stream?.hasStart() ? 0 : last;
-  return held.slice(0, from + 1).toReversed();
+  return readable.filter(({ revision }) => revision <= from).toReversed();
 }
 
 /** Forwards from a position, the event at it included; backwards, without it. */
