@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import writeFileAtomic from 'write-file-atomic';
+import { environmentOfOthers } from './compile-cache.ts';
 import {
   reportingServiceErrors,
   ServiceClient,
@@ -190,7 +191,7 @@ async function runUndo(line: string, added: AddedSecret): Promise<void> {
 }
 
 function environmentOf({ id, clientId }: Pick<AddedSecret, 'id' | 'clientId'>): NodeJS.ProcessEnv {
-  return { ...process.env, ROTATED_CLIENT_ID: clientId, ROTATED_SECRET_ID: id };
+  return { ...environmentOfOthers(), ROTATED_CLIENT_ID: clientId, ROTATED_SECRET_ID: id };
 }
 
 function tell(line: string): void {

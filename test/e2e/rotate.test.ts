@@ -83,6 +83,18 @@ describe('keyturn rotate', () => {
     expect(await signIn()).toBe(401);
   });
 
+  it('gives the command its own environment, and what was rotated', async () => {
+    const { robot, folder, args, file } = await rotating();
+    const write = `require('node:fs').writeFileSync(process.argv[1], JSON.stringify(process.env))`;
+    await runKeyturn(args('--wait', '1', '--', process.execPath, '-e', write, file), folder);
+    const { NODE_COMPILE_CACHE: ours, ...told } = JSON.parse(readFileSync(file, 'utf8'));
+    expect([ours, told.PATH, told.ROTATED_CLIENT_ID]).toEqual([
+      undefined,
+      process.env['PATH'],
+      robot.clientId,
+    ]);
+  });
+
   it.each([
     ['fails', end(3), 'ended with 3'],
     ['cannot be run', ['/nowhere/at/all'], 'cannot be run'],
