@@ -163,7 +163,7 @@ export class ClientAuthenticator {
     if (!isVerified) {
       if (!(await hasher.verify(secret, hashedSecret))) return undefined;
       // The hash may have waited for others, and the secret ended meanwhile.
-      if (!this.#isUsableNow(client, stored.secretId)) return undefined;
+      if (!this.#isUsableNow(client, stored)) return undefined;
     }
     if (!(await isStillValid(client))) return undefined;
     if (maxUses !== undefined && !(await this.#countUse(client, maxUses, request))) return undefined;
@@ -173,10 +173,11 @@ export class ClientAuthenticator {
     return client;
   }
 
-  #isUsableNow({ userId, userName }: AuthenticatedClient, secretId: string): boolean {
+  #isUsableNow({ userId, userName }: AuthenticatedClient, { secretId, isImported }: StoredSecret): boolean {
     const { directory, commands } = this.#options;
     const now = commands.now().toISOString();
-    return [directory.clientBySecretId(secretId), ...directory.importedSecretsOf(userName)].some(
+    const found = isImported ? directory.importedSecretsOf(userName) : [directory.clientBySecretId(secretId)];
+    return found.some(
       (stored) =>
         stored?.account.userId === userId &&
         stored.account.isActive &&

@@ -309,8 +309,10 @@ function toCredential(row: Record<string, unknown>): StoredCredential {
   return { account: toAccount(account as unknown as MachineUserAccountRow), secret };
 }
 
+/** The very object, which nobody else has. */
 function withoutNulls(row: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value ?? undefined]));
+  for (const name in row) row[name] ??= undefined;
+  return row;
 }
 
 function networksOf(json: unknown): readonly string[] | undefined {
