@@ -10,6 +10,9 @@ import type { AccessDirectory } from './authorization.ts';
 export interface Directory extends AccessDirectory {
   defaultOrganizationId(): string | undefined;
   machineUserById(userId: string): MachineUserView | undefined;
+  machineUserNameById(
+    userId: string,
+  ): { readonly userName: string; readonly organizationId: string } | undefined;
   machineUserByLoginName(loginName: string): MachineUserView | undefined;
   searchMachineUsers(search: MachineUserSearch): SearchResult<MachineUserView>;
   organizationById(organizationId: string): OrganizationView | undefined;

@@ -1,7 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { instanceId } from '../domain/aggregates.ts';
 import type { MembershipScope } from '../domain/members.ts';
 import { domainLabelOf } from '../domain/organization/domain-label.ts';
 import type { Projection } from './projection.ts';
+import type { RecentAnswers } from './recent-answers.ts';
 
 /** The scope of members of the instance, in the place of an organization's id. No organization has an empty id. */
 export const instanceScope = '';
@@ -115,7 +117,10 @@ export const organizationColumns = `
   u.organization_id AS organizationId, u.name, u.domain_label AS domainLabel, u.state, u.sequence,
   u.creation_date AS creationDate, u.change_date AS changeDate`;
 
-export function organizationQueries(db: DatabaseSync) {
+/** Of who called the API, and in which organizations, less than 1 kB each. */
+const rememberedMembers = 1000;
+
+export function organizationQueries(db: DatabaseSync, recentAnswers: RecentAnswers) {
   const exists = db.prepare('SELECT 1 FROM organizations WHERE organization_id = ?');
   const byId = db.prepare(`SELECT ${organizationColumns} FROM organizations u WHERE organization_id = ?`);
   byId.setReadBigInts(true);
@@ -129,13 +134,27 @@ export function organizationQueries(db: DatabaseSync) {
     'SELECT organization_id AS organizationId, roles FROM members WHERE user_id = ?',
   );
 
-  const rolesWithin = (userId: string, ...scopes: [string, string]) =>
-    roles.all(userId, ...scopes).flatMap((row) => JSON.parse(row['roles'] as string) as string[]);
+  const existing = recentAnswers.remember(
+    (organizationId) => exists.get(organizationId) && { organizationId },
+    ({ organizationId }) => [organizationId],
+    rememberedMembers,
+  );
+  const rolesWithin = recentAnswers.remember(
+    (key) => {
+      const [userId, organizationId] = JSON.parse(key) as [string, string];
+      const rows = roles.all(userId, organizationId, instanceScope);
+      return { organizationId, roles: rows.flatMap((row) => JSON.parse(row['roles'] as string) as string[]) };
+    },
+    ({ organizationId }) => [organizationId, instanceId],
+    rememberedMembers,
+  );
+  const rolesOf = (userId: string, scope: string) =>
+    rolesWithin(JSON.stringify([userId, scope]))?.roles ?? [];
   const asView = (row: unknown) => row as OrganizationView | undefined;
 
   return {
     organizationExists(organizationId: string): boolean {
-      return exists.get(organizationId) !== undefined;
+      return existing(organizationId) !== undefined;
     },
 
     organizationById(organizationId: string): OrganizationView | undefined {
@@ -156,12 +175,12 @@ export function organizationQueries(db: DatabaseSync) {
     },
 
     /** The roles of a user in an organization, with those that it has in the whole instance. */
-    rolesOf(userId: string, organizationId: string): string[] {
-      return rolesWithin(userId, organizationId, instanceScope);
+    rolesOf(userId: string, organizationId: string): readonly string[] {
+      return rolesOf(userId, organizationId);
     },
 
-    rolesInInstance(userId: string): string[] {
-      return rolesWithin(userId, instanceScope, instanceScope);
+    rolesInInstance(userId: string): readonly string[] {
+      return rolesOf(userId, instanceScope);
     },
 
     /** Where a user has which roles. */

@@ -397,15 +397,15 @@ function handlersOf(db: DatabaseSync): Pick<Session, 'handlers' | 'pending'> {
 
 function queriesOf(db: DatabaseSync, recentAnswers: RecentAnswers) {
   return {
-    ...machineUserQueries(db),
+    ...machineUserQueries(db, recentAnswers),
     ...machineSecretQueries(db, recentAnswers),
     ...machineKeyQueries(db),
     ...machineUserSearch(db),
     ...machineUserStateQueries(db),
-    ...organizationQueries(db),
+    ...organizationQueries(db, recentAnswers),
     ...organizationSearch(db),
     ...instanceQueries(db, recentAnswers),
-    ...accessTokenQueries(db),
+    ...accessTokenQueries(db, recentAnswers),
     ...webhookQueries(db),
   };
 }

@@ -186,10 +186,53 @@ test('how one signs in is known anew after every event that concerns it', async 
   expect(queries.clientBySecretId(secretId)).toBeUndefined();
 });
 
+test('what a user and its token may do is known anew after every event that concerns it', async () => {
+  const store = await eventfulStore();
+  const { commands, machineUsers } = node(store);
+  const userId = 'one';
+  const user = { userId, organizationId };
+  const { queries, projector } = await project(store, join(temporaryFolder(), 'read-model.db'));
+  const standing = ({ queries: asked }: { queries: typeof queries }) => ({
+    organization: asked.organizationOfActiveUser(userId),
+    exists: ['another', organizationId, 'beta'].map((id) => asked.organizationExists(id)),
+    roles: [asked.rolesOf(userId, organizationId), asked.rolesInInstance(userId)],
+    tokens: ['token', 'token2'].map((tokenId) => asked.tokenStanding(tokenId, userId)),
+  });
+  const member = (type: 'AddMember' | 'ChangeMember', role: string) => ({ type, userId, roles: [role] });
+  const ofOrganization = (command: Parameters<typeof organization.decider.decide>[0], id = organizationId) =>
+    commands.execute(organization, id, command, context);
+  const ofInstance = (command: Parameters<typeof instance.decider.decide>[0]) =>
+    commands.execute(instance, instanceId, command, context);
+  const expiresAt = '2030-01-02T04:04:05.000Z';
+  const changes: (() => Promise<unknown>)[] = [
+    () => ofOrganization(member('AddMember', 'ORG_OWNER')),
+    () => ofInstance(member('AddMember', 'IAM_OWNER')),
+    () => ofOrganization(member('ChangeMember', 'ORG_OWNER_VIEWER')),
+    () => ofInstance(member('ChangeMember', 'IAM_OWNER_VIEWER')),
+    () => ofOrganization({ type: 'RemoveMember', userId }),
+    () => ofInstance({ type: 'RemoveMember', userId }),
+    () => commands.execute(accessToken, 'token2', { type: 'Revoke', userId, expiresAt }, context),
+    () => machineUsers.endTokens(user, context),
+    () => ofOrganization({ type: 'Deactivate' }),
+    () => ofOrganization({ type: 'Reactivate' }),
+    () => machineUsers.deactivate(user, context),
+    () => machineUsers.reactivate(user, context),
+    () => ofOrganization({ type: 'AddOrganization', name: 'Beta' }, 'beta'),
+    () => machineUsers.remove(user, context),
+  ];
+  for (const change of changes) {
+    const before = standing({ queries });
+    await change();
+    await projector.waitFor(await headOf(store));
+    expect(standing({ queries })).toEqual(standing(await project(store, join(temporaryFolder(), 'anew.db'))));
+    expect(standing({ queries })).not.toEqual(before);
+  }
+});
+
 test('roles add up over the instance and the organization, and end with the membership', async () => {
   const store = await eventfulStore();
   const { queries } = await project(store, join(temporaryFolder(), 'read-model.db'));
-  expect(queries.rolesOf('a', organizationId).sort()).toEqual(['IAM_OWNER', 'ORG_OWNER']);
+  expect(queries.rolesOf('a', organizationId).toSorted()).toEqual(['IAM_OWNER', 'ORG_OWNER']);
   expect(queries.rolesOf('a', 'another')).toEqual(['IAM_OWNER']);
   expect(queries.rolesOf('b', organizationId)).toEqual([]);
 });

@@ -11,15 +11,14 @@ import type {
 import type { ChangeDetails } from '../../application/machine-users.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineSecretView } from '../../projections/machine-secrets.ts';
-import type { MachineUserView } from '../../projections/machine-users.ts';
-import { userIn } from '../management/user-in.ts';
+import type { Directory } from '../directory.ts';
+import { userNameIn } from '../management/user-in.ts';
 import { secondsOf, timeOf, timestampOf, toMachineSecret } from '../messages/machine-secret.ts';
 import { type Call, implement, type RpcService } from '../rpc/method.ts';
 
 export interface MachineSecretServiceDependencies {
   readonly machineSecrets: MachineSecrets;
-  readonly directory: {
-    machineUserById(userId: string): MachineUserView | undefined;
+  readonly directory: Pick<Directory, 'machineUserNameById'> & {
     machineSecret(userId: string, secretId: string): MachineSecretView | undefined;
   };
 }
@@ -40,11 +39,11 @@ export function machineSecretService({
         const { userId } = request;
         const { organizationId } = caller;
         // Before the secret is hashed, and for the client id.
-        const { userName } = userIn(directory, userId, organizationId);
+        const clientId = userNameIn(directory, userId, organizationId);
         const added = await machineSecrets.add({ userId, organizationId }, toNewSecret(request), context);
         return {
           id: added.secretId,
-          clientId: userName,
+          clientId,
           clientSecret: added.clientSecret,
           change: toChange(added.details),
         };
@@ -53,7 +52,7 @@ export function machineSecretService({
       implement(method.importMachineSecret, async (request, { caller, context }) => {
         const { userId, id: secretId, from } = request;
         const { organizationId } = caller;
-        const { userName } = userIn(directory, userId, organizationId);
+        const clientId = userNameIn(directory, userId, organizationId);
         // The field rules have seen to it.
         if (from.case === undefined) throw new TypeError('neither a secret nor a hash');
         const imported = await machineSecrets.import(
@@ -61,11 +60,11 @@ export function machineSecretService({
           { ...toNewSecret(request), secretId, from },
           context,
         );
-        return { id: imported.secretId, clientId: userName, change: toChange(imported.details) };
+        return { id: imported.secretId, clientId, change: toChange(imported.details) };
       }),
 
       implement(method.getMachineSecret, async ({ userId, secretId }, { caller }) => {
-        userIn(directory, userId, caller.organizationId);
+        userNameIn(directory, userId, caller.organizationId);
         const secret = directory.machineSecret(userId, secretId);
         if (secret === undefined) throw new KeyturnError('SECRET_NOT_FOUND');
         return { secret: toMachineSecret(secret) };

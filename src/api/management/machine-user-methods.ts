@@ -7,7 +7,7 @@ import { objectDetails } from '../messages/object-details.ts';
 import { endTokensOf } from '../rpc/end-tokens-header.ts';
 import { type Call, implement, type RpcMethod } from '../rpc/method.ts';
 import { withPrecondition } from '../rpc/precondition.ts';
-import { userIn } from './user-in.ts';
+import { userNameIn } from './user-in.ts';
 
 export interface MachineUserMethodDependencies {
   readonly machineUsers: MachineUsers;
@@ -51,14 +51,14 @@ export function machineUserMethods(dependencies: MachineUserMethodDependencies):
 
     implement(method.generateMachineSecret, async ({ userId }, call) => {
       // Before the secret is hashed, and for the client id.
-      const { userName } = userIn(directory, userId, call.caller.organizationId);
+      const clientId = userNameIn(directory, userId, call.caller.organizationId);
       const { clientSecret, details } = await withPrecondition(call, (expectedSequence) =>
         machineUsers.setSecret(reference(userId, call), call.context, {
           expectedSequence,
           endTokens: endTokensOf(call),
         }),
       );
-      return { clientId: userName, clientSecret, details: objectDetails(details) };
+      return { clientId, clientSecret, details: objectDetails(details) };
     }),
 
     implement(method.removeMachineSecret, async ({ userId }, call) => {
