@@ -26,6 +26,8 @@ import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts'
 import { SecretPolicies } from './application/secret-policies.ts';
 import { SecretTimekeeper } from './application/secret-timekeeper.ts';
 import { AuditTrail } from './audit/audit-trail.ts';
+import type { ReplayedLog } from './audit/replay/projected-batches.ts';
+import { replayInto } from './audit/replay/replay.ts';
 import { type AuthorizationServerConfig, createAuthorizationServer } from './authorization-server.ts';
 import { DataDirectory } from './data-directory.ts';
 import { EventStoreUnavailableError } from './eventstore/errors.ts';
@@ -317,9 +319,17 @@ async function start(
 
   const keysPlace = isShared ? 'the event store' : dataDirectory.personalKeysFile;
   await onceReached(logger, () => preparePersonalFields(personalFields, storedLog, keysPlace));
-  await onceReached(logger, () => readModel.checkLog(eventStore));
   head = await onceReached(logger, () => headOf(eventStore));
   waitingFor = 'the read model to catch up with the log';
+  // Into the file that is open here: nobody is answered from it before the service is ready.
+  await onceReached(logger, () =>
+    replayInto(
+      dataDirectory.readModelFile,
+      { eventStore, ...(!isShared && embeddedLog(dataDirectory, masterKeys)) },
+      { onProgress: (position) => onCatchUp?.({ position: BigInt(position), head }) },
+    ),
+  );
+  readModel.forgetAnswers();
   projector.start();
   await projector.caughtUp;
   await onceReached(logger, () => erasures.complete());
@@ -402,6 +412,15 @@ async function openEventStore(
   });
   const openPersonalKeys = (masterKeys: MasterKeys) => eventStore.personalKeys(wrappingKeys(masterKeys));
   return { eventStore, isShared: true, isReachable: () => isReachable, openPersonalKeys };
+}
+
+/** What a thread of its own reads the log and its personal fields with. */
+function embeddedLog(
+  dataDirectory: DataDirectory,
+  masterKeys: MasterKeys,
+): Pick<ReplayedLog, 'file' | 'personalKeys'> {
+  const personalKeys = { ...personalKeysOptions(dataDirectory, masterKeys), readOnly: true };
+  return { file: dataDirectory.eventsFile, personalKeys };
 }
 
 /** Does not give up: without its event store a node can do nothing, and with it, it can go on. */
