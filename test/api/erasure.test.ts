@@ -1,26 +1,25 @@
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { WrongMasterKeyError } from '../../src/application/master-keys.ts';
 import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
 import { machineUser } from '../../src/domain/aggregates.ts';
-import type { EventStore } from '../../src/eventstore/event-store.ts';
-import { openEventStoreDbEventStore } from '../../src/eventstore/eventstoredb/eventstoredb-event-store.ts';
-import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import type { ServiceConfig } from '../../src/service.ts';
 import { context } from '../support/application.ts';
+import { writeInTheClear } from '../support/earlier-version.ts';
 import { openEventSource } from '../support/event-stream.ts';
-import { EventStoreDbServer } from '../support/eventstoredb/server.ts';
 import { eventually } from '../support/eventually.ts';
+import { filesThatTell } from '../support/files-that-tell.ts';
 import {
+  type Admin,
   adminToken,
   answerOf,
   managementClient,
   type RunningService,
   runningService,
 } from '../support/running-service.ts';
+import { storePlaces } from '../support/store-places.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-
-const externalUrl = 'https://keyturn.example';
 
 /** What nobody may find any more. */
 const personal = [
@@ -32,27 +31,6 @@ const personal = [
   'counts numbers',
 ];
 const [userName, newUserName, name, newName, description, newDescription] = personal as [string, ...string[]];
-
-/** Where the log is, and how a second look at it is opened. */
-interface Place {
-  readonly config: Partial<ServiceConfig>;
-  readonly open: (dataDir: string) => EventStore;
-}
-
-const embedded = async (): Promise<Place> => ({
-  config: {},
-  open: (dataDir) => openSqliteEventStore({ file: join(dataDir, 'events.db'), readOnly: true }),
-});
-
-const shared = async (): Promise<Place> => {
-  const server = await EventStoreDbServer.start();
-  onTestFinished(() => server.stop());
-  const { connectionString } = server;
-  return {
-    config: { eventStore: connectionString, masterKey: new Uint8Array(32).fill(7), externalUrl },
-    open: () => openEventStoreDbEventStore({ connectionString }),
-  };
-};
 
 /** A service with a machine user that has been renamed, changed and, unless told not to, removed. */
 async function serviceWithAda(options: Partial<ServiceConfig> = {}, isRemoved = true) {
@@ -75,20 +53,7 @@ async function ownCall({ url }: RunningService, token: string, method: string, p
   return answerOf(await fetch(`${url}/keyturn/v1${path}`, { method, headers, ...body }));
 }
 
-/** The files below a folder, and which of the texts are in their bytes. */
-function filesThatTell(folder: string, texts: readonly string[]): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((file) => statSync(join(folder, file)).isFile())
-    .flatMap((file) => {
-      const bytes = readFileSync(join(folder, file));
-      return texts.filter((text) => bytes.includes(text)).map((text) => `${file}: ${text}`);
-    });
-}
-
-describe.each([
-  ['the embedded store', embedded, false],
-  ['EventStoreDB', shared, true],
-] as const)('the erasure of a machine user on %s', (_, newPlace, needsScavenge) => {
+describe.each(storePlaces)('the erasure of a machine user on $name', ({ newPlace, isShared }) => {
   it('leaves no byte of its personal fields in the data directory', async () => {
     const { running, erase } = await serviceWithAda((await newPlace()).config);
     expect(await erase()).toMatchObject({
@@ -96,7 +61,7 @@ describe.each([
       body: {
         sequence: '6',
         erasureDate: expect.stringMatching(/^20/),
-        ...(needsScavenge && { needsScavenge }),
+        ...(isShared && { needsScavenge: true }),
       },
     });
     expect(filesThatTell(running.dataDir, personal)).toEqual([]);
@@ -220,4 +185,77 @@ describe.each([
 
 function withoutChanges({ changes: _, ...event }: { readonly changes: unknown }) {
   return event;
+}
+
+describe.each(storePlaces)('a log that Keyturn 0.1 wrote, on $name', ({ newPlace }) => {
+  async function logInTheClear() {
+    const { config, open } = await newPlace();
+    const dataDir = temporaryFolder();
+    const log = open(dataDir, { readOnly: false });
+    const { admin, userIds } = await writeInTheClear(log, config.masterKey, ['grace.hopper', 'ada.lovelace']);
+    await log.close();
+    return { options: { ...config, dataDir }, admin, userIds: userIds as [string, string], open };
+  }
+
+  async function start(options: Partial<ServiceConfig>, admin: Admin) {
+    const running = await runningService({ ...options, checkpointInterval: 3600 });
+    const token = await adminToken({ url: running.url, admin } as RunningService);
+    const own = (method: string, path: string) => ownCall(running, token, method, path);
+    return { running, call: managementClient(running.url, token), own };
+  }
+
+  it('is read as it is, what comes is sealed, and an erasure tells how much stays in the clear', async () => {
+    const { options, admin, userIds, open } = await logInTheClear();
+    const [, userId] = userIds;
+    const { running, call, own } = await start(options, admin);
+    expect((await call('GET', `/users/${userId}`)).body.user.userName).toBe('ada.lovelace');
+    const renamed = { name: newName, description: newDescription };
+    expect(await call('PUT', `/users/${userId}/machine`, renamed)).toMatchObject({ status: 200 });
+    expect(await call('DELETE', `/users/${userId}`)).toMatchObject({ status: 200 });
+    const { body } = await own('POST', `/users/${userId}/_erase`);
+    expect(body).toMatchObject({ eventsInTheClear: 1, erasureDate: expect.stringMatching(/^20/) });
+    const { events } = (await own('GET', `/users/${userId}/history`)).body;
+    const erased = `(erased ${body.erasureDate})`;
+    expect(events[0].changes).toContainEqual({ field: 'userName', to: 'ada.lovelace' });
+    expect(events[1].changes).toContainEqual(expect.objectContaining({ field: 'name', to: erased }));
+    await running.service.close();
+    const log = open(options.dataDir);
+    const stored = JSON.stringify(
+      await Array.fromAsync(log.readStream(`machineUser-${userId}`)),
+      withoutBigints,
+    );
+    expect(stored).toContain('Name of ada.lovelace');
+    expect(stored).not.toContain(newName);
+    await log.close();
+  });
+
+  it('refuses to erase a user of whom nothing was ever sealed, and changes nothing about it', async () => {
+    const { options, admin, userIds } = await logInTheClear();
+    const [userId] = userIds;
+    const { call, own } = await start(options, admin);
+    await call('DELETE', `/users/${userId}`);
+    const before = (await own('GET', `/users/${userId}/history`)).body.events;
+    expect(await own('POST', `/users/${userId}/_erase`)).toMatchObject({
+      status: 400,
+      body: { message: expect.stringContaining('(KEYTURN-NotSealed)') },
+    });
+    expect((await own('GET', `/users/${userId}/history`)).body.events).toEqual(before);
+  });
+
+  it('takes no harm from a start under another master key', async () => {
+    const { options, admin } = await logInTheClear();
+    const wrong = { ...options, masterKey: new Uint8Array(32).fill(8) };
+    for (let time = 0; time < 2; time++) {
+      await expect(runningService(wrong)).rejects.toThrow(WrongMasterKeyError);
+    }
+    const { call, own } = await start(options, admin);
+    const profile = { userName: newUserName, name, description };
+    const { userId } = (await call('POST', '/users/machine', profile)).body;
+    await call('DELETE', `/users/${userId}`);
+    expect(await own('POST', `/users/${userId}/_erase`)).toMatchObject({ status: 200 });
+  });
+});
+
+function withoutBigints(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
 }
