@@ -32,6 +32,6 @@ EXPOSE 8080
 # Runs also while the event store is waited for: an orchestrator should not restart what only waits.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
   CMD ["node", "deploy/health-check.mjs"]
-# Sizing in docs/operations.md tells what the option is for.
-ENTRYPOINT ["node", "--max-semi-space-size=16", "dist/cli/main.js"]
+# Sizing in docs/operations.md tells what the options are for.
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--no-parallel-scavenge", "dist/cli/main.js"]
 CMD ["serve"]
