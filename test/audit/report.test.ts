@@ -86,6 +86,18 @@ test('the page is one file that loads nothing, runs nothing and shows no hash', 
   expect(page).toContain('@media print');
 });
 
+test('the page tells what a list leaves out', async () => {
+  const { data } = await reported();
+  expect(data).toMatchObject({ editors: 2, secrets: 3, unused90Days: 1 });
+  expect(reportPage(data)).not.toContain('Shown are');
+  const page = reportPage({ ...data, editors: 70, secrets: 1_000_000, unused90Days: 2000 });
+  expect(page.match(/Shown are [^<]*/g)).toEqual([
+    'Shown are 2 of 70: those who set the most.',
+    'Shown are 1 of 2,000: the oldest.',
+    'Shown are 3 of 1,000,000: the oldest.',
+  ]);
+});
+
 test('the page says what is wrong', async () => {
   const { log, data } = await reported();
   log.tamper(`UPDATE events SET data = '{}' WHERE stream = 'machineUser-one' AND revision = 0`);

@@ -45,7 +45,10 @@ export interface ReportData {
     readonly rotations: number;
     readonly failedChecks: number;
   }[];
+  /** Those who set the most. */
   readonly rotators: readonly Rotator[];
+  /** How many set any. */
+  readonly editors: number;
   readonly neverUsed: number;
   readonly unused90Days: number;
   /** Those that were not used for 90 days, oldest first. */
@@ -102,6 +105,7 @@ export async function reportData(eventStore: EventStore, options: ReportOptions)
       })),
       failedChecks: [...activity.failedChecks.values()].reduce((sum, count) => sum + count, 0),
       rotators: await activity.rotators(new UserNameIndex(eventStore)),
+      editors: activity.editors,
     };
   } finally {
     readModel.close();
@@ -126,6 +130,10 @@ class Activity {
     this.rotations.set(monday, (this.rotations.get(monday) ?? 0) + 1);
     const { rotations = 0 } = this.#byEditor.get(editor?.userId ?? '') ?? {};
     this.#byEditor.set(editor?.userId ?? '', { rotations: rotations + 1, last: occurredAt });
+  }
+
+  get editors(): number {
+    return this.#byEditor.size;
   }
 
   async rotators(names: UserNameIndex): Promise<Rotator[]> {

@@ -52,8 +52,8 @@ ${integrity(data)}
 ${byAge(data)}
 ${weekly(data)}
 ${rotators(data)}
-${section('Unused for 90 days', secretTable(data.idleSecrets), true)}
-${section('Oldest secrets', secretTable(data.oldestSecrets), true)}
+${section('Unused for 90 days', secretTable(data.idleSecrets, data.unused90Days), true)}
+${section('Oldest secrets', secretTable(data.oldestSecrets, data.secrets), true)}
 </main></body>
 </html>
 `;
@@ -147,10 +147,12 @@ function rotators(data: ReportData): string {
     return `<tr><td>${who}</td><td class="number">${rotations.toLocaleString('en')}</td><td>${escaped(readable(last))}</td></tr>`;
   });
   const head = '<tr><th>Editor</th><th class="number">Secrets set</th><th>Last</th></tr>';
-  return section('Who rotates', `<table><thead>${head}</thead><tbody>${rows.join('')}</tbody></table>`, true);
+  const table = `<table><thead>${head}</thead><tbody>${rows.join('')}</tbody></table>`;
+  return section('Who rotates', table + leftOut(rows.length, data.editors, 'those who set the most'), true);
 }
 
-function secretTable(secrets: readonly ListedSecret[]): string {
+/** @param total how many there are */
+function secretTable(secrets: readonly ListedSecret[], total: number): string {
   if (secrets.length === 0) return '<p class="muted">None.</p>';
   const rows = secrets.map(({ userName, userId, organizationId, secretId, ageInDays, lastUse }) => {
     const use = lastUse === undefined ? 'never' : readable(lastUse);
@@ -161,7 +163,15 @@ function secretTable(secrets: readonly ListedSecret[]): string {
     );
   });
   const head = `<tr><th>Machine user</th><th>Organization</th><th>Secret id</th><th class="number">Age</th><th>Last use</th></tr>`;
-  return `<div class="scroll"><table><thead>${head}</thead><tbody>${rows.join('')}</tbody></table></div>`;
+  const table = `<div class="scroll"><table><thead>${head}</thead><tbody>${rows.join('')}</tbody></table></div>`;
+  return table + leftOut(rows.length, total, 'the oldest');
+}
+
+/** A list that is cut says so. */
+function leftOut(shown: number, total: number, which: string): string {
+  if (shown >= total) return '';
+  const [some, all] = [shown, total].map((count) => count.toLocaleString('en'));
+  return `<p class="muted">Shown are ${some} of ${all}: ${which}.</p>`;
 }
 
 function section(title: string, content: string, isLong = false): string {
