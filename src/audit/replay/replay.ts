@@ -25,6 +25,9 @@ export interface ReplayOptions {
   readonly onProgress?: (position: number, head: number) => void;
 }
 
+/** Far more than it needs: the nearer the limit, the sooner V8 collects what was in a transaction before. */
+const oldMegabytesOfWriter = 256;
+
 /**
  * Builds the read model in `file` from the log, or goes on where an earlier replay of the same log was stopped, also by a crash.
  * A long log is read and taken in by threads of their own: this one stays free.
@@ -64,7 +67,10 @@ async function takeInByThread(
 ): Promise<boolean> {
   const script = new URL(`./replay-writer${extname(import.meta.filename)}`, import.meta.url);
   const workerData: ReplayWriterData = { file, port: source.port };
-  const resourceLimits = { maxYoungGenerationSizeMb: youngMegabytes.writer };
+  const resourceLimits = {
+    maxYoungGenerationSizeMb: youngMegabytes.writer,
+    maxOldGenerationSizeMb: oldMegabytesOfWriter,
+  };
   const writer = new Worker(script, { workerData, transferList: [source.port], resourceLimits });
   writer.on('message', (position: ReplayWriterMessage) => onPosition(position));
   const [read, written] = await Promise.allSettled([source.finished, once(writer, 'exit')]);
