@@ -81,6 +81,16 @@ describe('an erasure on one of two nodes', () => {
     await eventually(() => expect(filesThatTell(two.dataDir, personal)).toEqual([]));
   });
 
+  it('is one in the files of a node that was down meanwhile, once it has started', async () => {
+    const { start, two, remove, erase } = await twoNodesWithAda();
+    await two.service.close();
+    expect(filesThatTell(two.dataDir, personal)).not.toEqual([]);
+    await remove();
+    await erase();
+    await start({ dataDir: two.dataDir });
+    expect(filesThatTell(two.dataDir, personal)).toEqual([]);
+  });
+
   it('is finished by whichever node starts next, when a crash came between the event and the key', async () => {
     const { server, start, one, two, userId, remove } = await twoNodesWithAda();
     await remove();
@@ -90,8 +100,9 @@ describe('an erasure on one of two nodes', () => {
     expect(keyEvents()).toEqual(['PersonalKeyCreated']);
     await Promise.all([one.service.close(), two.service.close()]);
     // One that meets the erasure in the log before it looks for keys to destroy.
-    await start();
+    const { dataDir } = await start();
     expect(keyEvents()).toEqual(['PersonalKeyDestroyed']);
+    expect(filesThatTell(dataDir, personal)).toEqual([]);
   });
 });
 
