@@ -83,7 +83,9 @@ class Memory<Value> {
   }
 
   forget(aggregateId: string): void {
-    for (const key of this.#keysOf.get(aggregateId) ?? []) this.#answers.delete(key);
+    const keys = this.#keysOf.get(aggregateId);
+    if (keys === undefined) return;
+    for (const key of keys) this.#answers.delete(key);
   }
 
   clear(): void {

@@ -40,10 +40,10 @@ type Place = Pick<RecordedEvent, 'id' | 'type' | 'stream'> & {
 };
 
 /**
- * In characters. A text of this length is made and collected among the young objects of a heap; one of more than twice the
- * length is not, and many of them pile up until all of the heap is collected.
+ * In characters. A longer text is not made among the young objects of a heap, and many of them pile up until all of the heap is
+ * collected; shorter ones are more messages, which cost more than their text.
  */
-const longestLines = 50_000;
+const longestLines = 90_000;
 
 /**
  * The events of `types` as lines, in pieces that are bounded by their length, however many events a page has.

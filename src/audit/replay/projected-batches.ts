@@ -117,22 +117,23 @@ export async function* batchesOf(log: ReplayedLog, range: ProjectedRange): Async
   }
 }
 
-/** How many batches may be on their way: enough to keep both sides busy, few enough for flat memory. */
-const batchesAhead = 16;
+/** How many batches are asked for at a time. Twice as many may be on their way: both sides are busy, and memory is flat. */
+const batchesAsked = 8;
 const end = 'end';
-const more = 'more';
 
 /**
- * Sends a batch for each that the other side asks for, until one of them closes the port.
+ * Sends as many batches as the other side asks for, until one of them closes the port.
  *
  * @returns whether all were sent
  */
 export async function sendBatches(port: MessagePort, batches: AsyncGenerator<EventLines>): Promise<boolean> {
   try {
-    for await (const _ of on(port, 'message', { close: ['close'] })) {
-      const { done, value } = await batches.next();
-      port.postMessage(done ? end : value);
-      if (done) return true;
+    for await (const [asked] of on(port, 'message', { close: ['close'] }) as AsyncIterable<[number]>) {
+      for (let sent = 0; sent < asked; sent++) {
+        const { done, value } = await batches.next();
+        port.postMessage(done ? end : value);
+        if (done) return true;
+      }
     }
     return false;
   } finally {
@@ -152,10 +153,11 @@ export async function* receivedBatches(
 ): AsyncGenerator<ProjectedBatch> {
   try {
     const messages = on(port, 'message', { close: ['close'] }) as AsyncIterable<[EventLines | typeof end]>;
-    for (let ahead = 0; ahead < batchesAhead; ahead++) port.postMessage(more);
+    port.postMessage(2 * batchesAsked);
+    let received = 0;
     for await (const [message] of messages) {
       if (message === end) return onEnd();
-      port.postMessage(more);
+      if (++received % batchesAsked === 0) port.postMessage(batchesAsked);
       yield { events: fromLines(message.lines), checkpoint: message.checkpoint };
     }
   } finally {

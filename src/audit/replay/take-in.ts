@@ -4,6 +4,9 @@ import type { ProjectedBatch } from './projected-batches.ts';
 /** A transaction ends when so much of the log was read, in positions, or so many rows wait to be written: those are in memory. */
 const longestTransaction = { positions: 65_536n, rows: 4096 } as const;
 
+/** In milliseconds: how often somebody is told how far it is. A message to another thread costs as much as many events. */
+const progressInterval = 20;
+
 /**
  * Projects batches into a read model, many in a transaction. When there are no more, all of them are committed.
  *
@@ -16,6 +19,7 @@ export async function takeIn(
 ): Promise<void> {
   let committed = readModel.checkpoint()?.position ?? 0n;
   let last: Checkpoint | undefined;
+  let toldAt = Number.NEGATIVE_INFINITY;
   for await (const { events, checkpoint } of batches) {
     readModel.project(events);
     last = checkpoint;
@@ -26,7 +30,11 @@ export async function takeIn(
       readModel.commit(checkpoint);
       committed = checkpoint.position;
     }
+    if (performance.now() - toldAt < progressInterval) continue;
+    toldAt = performance.now();
     onPosition(checkpoint.position);
   }
-  if (last !== undefined && last.position > committed) readModel.commit(last);
+  if (last === undefined) return;
+  if (last.position > committed) readModel.commit(last);
+  onPosition(last.position);
 }
