@@ -8,9 +8,12 @@ import { KeyturnError } from '../domain/errors.ts';
  */
 export function requestGone(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  reply.raw.once('close', () => {
+  const onClose = () => {
     // Over HTTP/2 a stream that is reset counts as finished, but nobody has ended the answer.
     if (!reply.raw.writableEnded) controller.abort(new KeyturnError('REQUEST_CANCELLED'));
-  });
+  };
+  // A hook may have waited, and the connection have ended meanwhile.
+  if (reply.request.raw.aborted) onClose();
+  else reply.raw.once('close', onClose);
   return controller.signal;
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectHttp2, constants } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import fastify from 'fastify';
@@ -67,6 +67,40 @@ test('work that takes too long is not waited for, and told to stop', async () =>
   const url = await app.listen({ port: 0, host: '127.0.0.1' });
   expect(await (await fetch(url)).text()).toBe('the request took too long');
   expect(signal?.aborted).toBe(true);
+});
+
+test.each([
+  ['HTTP/1.1', false],
+  ['HTTP/2', true],
+])('who has gone while a hook waited is known to be gone, over %s', async (_, http2) => {
+  const app = fastify(http2 ? ({ http2 } as object) : {});
+  onTestFinished(() => app.close());
+  const arrived = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<boolean>();
+  app.addHook('onRequest', async (request) => {
+    const left = once(request.raw, 'aborted');
+    arrived.resolve();
+    await left;
+  });
+  app.post('/', async (_request, reply) => {
+    answered.resolve(requestGone(reply).aborted);
+    return 'late';
+  });
+  const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }));
+  if (http2) {
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    onTestFinished(() => session.destroy());
+    const stream = session.request({ ':method': 'POST', ':path': '/' });
+    stream.on('error', () => {}).resume();
+    await arrived.promise;
+    stream.close(constants.NGHTTP2_CANCEL);
+  } else {
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write('POST / HTTP/1.1\r\nhost: x\r\n\r\n');
+    await arrived.promise;
+    socket.destroy();
+  }
+  expect(await answered.promise).toBe(true);
 });
 
 test('an answer over HTTP/2 may take longer than its request may take to arrive', async () => {

@@ -58,6 +58,7 @@ export async function serveGrpcUnary(
   { maxMessageBytes, timeLimit, compressions, position }: GrpcUnaryOptions,
 ): Promise<'served' | ReadBody> {
   const gone = requestGone(reply);
+  if (gone.aborted) return 'served';
   const body = await readBody(request.raw, prefixLength + maxMessageBytes);
   if (body === undefined) return 'served';
   const message = body.isWhole ? readMessage(method, Buffer.concat(body.chunks)) : undefined;
