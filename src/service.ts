@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import pRetry from 'p-retry';
 import type { Logger } from 'pino';
+import { CatchUpThread } from './api/events/catch-up-thread.ts';
 import { EventTickets } from './api/events/event-tickets.ts';
 import type { TlsCredentials } from './api/listener.ts';
 import { oauthPaths } from './api/oauth/oauth-paths.ts';
@@ -225,6 +226,14 @@ async function start(
   });
   onRelease(() => feed.stop());
 
+  const catchUp = isShared
+    ? undefined
+    : new CatchUpThread({
+        file: dataDirectory.eventsFile,
+        personalKeys: personalKeysOptions(dataDirectory, masterKeys),
+      });
+  onRelease(() => catchUp?.close());
+
   const { webhooks, dispatcher } = createWebhookDelivery(config, {
     isShared,
     issuer: () => issuer,
@@ -291,6 +300,8 @@ async function start(
     },
     eventStream: {
       feed,
+      catchUp,
+      source: () => issuer,
       tickets: new EventTickets(masterKeys, clock),
       streamsPerUser: config.eventStreamsPerUser ?? defaultStreamsPerUser,
       heartbeatInterval,

@@ -185,8 +185,8 @@ export function hasPersonalFields(event: Pick<EventOfUser, 'type' | 'data'>): bo
   return personalFieldsOf(event.type).some((field) => event.data[field] !== undefined);
 }
 
-export function isSealed(event: Pick<EventOfUser, 'type' | 'data'>): boolean {
-  return sealedFieldsOf(event).length > 0;
+export function isSealed({ type, data }: Pick<EventOfUser, 'type' | 'data'>): boolean {
+  return personalFieldsOf(type).some((field) => typeof data[field] === 'object');
 }
 
 function sealedFieldsOf({ type, data }: Pick<EventOfUser, 'type' | 'data'>): string[] {

@@ -1,7 +1,7 @@
 import { EventOwners, userOf } from '../application/event-owners.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { type CloudEvent, toCloudEvent } from './cloud-event.ts';
-import type { PublishedEventType } from './published-events.ts';
+import { isPublishedEventType, type PublishedEventType } from './published-events.ts';
 
 /** An event of the log with what subscribers filter and order by. */
 export class FeedEvent {
@@ -58,14 +58,22 @@ export interface EventSelection<Type extends PublishedEventType = PublishedEvent
   readonly userId?: string | undefined;
 }
 
-export function isSelected(
-  event: FeedEvent,
-  { types = [], organizationId, userId }: EventSelection,
+export function isSelected(event: FeedEvent, selection: EventSelection): boolean {
+  return isTypeSelected(event.recorded.type, selection) && isSubjectSelected(event, selection);
+}
+
+/** A part of {@link isSelected}, for those who do not know the rest yet. */
+export function isTypeSelected(type: string, { types = [] }: EventSelection): boolean {
+  return isPublishedEventType(type) && (types.length === 0 || types.includes(type));
+}
+
+/** The other part. */
+export function isSubjectSelected(
+  subject: { readonly organizationId: string | undefined; readonly userId: string | undefined },
+  { organizationId, userId }: EventSelection,
 ): boolean {
   return (
-    event.cloudEvent !== undefined &&
-    (types.length === 0 || types.includes(event.recorded.type as PublishedEventType)) &&
-    (organizationId === undefined || event.organizationId === organizationId) &&
-    (userId === undefined || event.userId === userId)
+    (organizationId === undefined || subject.organizationId === organizationId) &&
+    (userId === undefined || subject.userId === userId)
   );
 }

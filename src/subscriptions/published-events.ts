@@ -161,13 +161,18 @@ export const publishedEventTypes = Object.entries(publishedEvents).flatMap(([typ
   schema === null ? [] : [type as PublishedEventType],
 );
 
+const published: ReadonlySet<string> = new Set(publishedEventTypes);
+const bookkeeping: ReadonlySet<string> = new Set(
+  Object.keys(publishedEvents).filter((type) => !published.has(type)),
+);
+
 export function isPublishedEventType(type: string): type is PublishedEventType {
-  return Object.hasOwn(publishedEvents, type) && !isBookkeeping(type);
+  return published.has(type);
 }
 
 /** Known, and not published. */
 export function isBookkeeping(type: string): boolean {
-  return Object.hasOwn(publishedEvents, type) && publishedEvents[type as keyof PublishedEvents] === null;
+  return bookkeeping.has(type);
 }
 
 /** The names of the fields that are published of each type. */

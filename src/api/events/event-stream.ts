@@ -3,6 +3,7 @@ import { KeyturnError } from '../../domain/errors.ts';
 import type { EventFeed } from '../../subscriptions/event-feed.ts';
 import type { EventSelection } from '../../subscriptions/feed-event.ts';
 import type { Authorizer, Credentials } from '../authorization.ts';
+import type { CatchUpThread } from './catch-up-thread.ts';
 import { authorizeReader } from './event-reader.ts';
 import type { EventStreamQuery } from './event-stream-query.ts';
 import type { EventTexts } from './event-texts.ts';
@@ -14,6 +15,10 @@ export interface EventStreamDependencies {
     readonly position: bigint;
     readonly accessVersion: number;
   };
+  /** Absent where the log is no file of this process. */
+  readonly catchUp: CatchUpThread | undefined;
+  /** The issuer, as events name it. */
+  readonly source: () => string;
   /** In milliseconds: a stream is silent no longer than this. */
   readonly heartbeatInterval: number;
   /** In milliseconds: how long a reader may take to read what was sent, before it is dropped. */
@@ -27,6 +32,12 @@ export interface EventStreamReader {
   readonly selection: EventSelection;
   /** Behind the position in each id. */
   readonly idSuffix: string;
+}
+
+/** What is sent of a part of the log, which ends at the position. */
+interface EventPart {
+  readonly text: string;
+  readonly position: bigint;
 }
 
 /** In milliseconds: how old a check of the caller's token may be when an event is sent. */
@@ -67,7 +78,7 @@ export class EventStream {
     return stream;
   }
 
-  async *#whileRead(drop: () => void): AsyncGenerator<string | Buffer> {
+  async *#whileRead(drop: () => void): AsyncGenerator<string> {
     for await (const text of this.#texts()) {
       const timer = setTimeout(drop, this.#dependencies.slowReaderLimit);
       try {
@@ -79,20 +90,41 @@ export class EventStream {
     }
   }
 
-  async *#texts(): AsyncGenerator<string | Buffer> {
+  async *#texts(): AsyncGenerator<string> {
     const { feed, heartbeatInterval } = this.#dependencies;
-    const { query, selection, idSuffix } = this.#reader;
+    const { query, idSuffix } = this.#reader;
     const after = query.after ?? feed.position;
-    const form = { selection, idSuffix };
-    const formKey = JSON.stringify(form);
     // With an id, so that a reader that is cut off before the first event misses nothing.
     yield `retry: ${reconnectDelay}\nid: ${after}${idSuffix}\n\n`;
-    for await (const batch of feed.follow({ after, signal: this.#signal })) {
+    for await (const { text, position } of this.#parts(after)) {
       if (!(await this.#mayStillRead())) return;
-      const text = this.#eventTexts.textOf(batch, form, formKey);
       if (text.length > 0) yield text;
       else if (performance.now() - this.#sentAt >= heartbeatInterval * 0.9)
-        yield `: heartbeat\nid: ${batch.position}${idSuffix}\n\n`;
+        yield `: heartbeat\nid: ${position}${idSuffix}\n\n`;
+    }
+  }
+
+  /** From the feed, and as long as the reader is far behind from the thread that catches up. */
+  async *#parts(after: bigint): AsyncGenerator<EventPart> {
+    const { feed, catchUp, source } = this.#dependencies;
+    const { selection, idSuffix } = this.#reader;
+    const form = { selection, idSuffix };
+    const formKey = JSON.stringify(form);
+    const isForThread = () => catchUp?.isFor(feed.position - position) ?? false;
+    let position = after;
+    while (!this.#signal.aborted && feed.isRunning) {
+      if (catchUp !== undefined && isForThread()) {
+        const request = { after: position, source: source(), ...form };
+        for await (const part of catchUp.parts(request, feed, this.#signal)) {
+          position = part.position;
+          yield part;
+        }
+      }
+      for await (const batch of feed.follow({ after: position, signal: this.#signal })) {
+        position = batch.position;
+        yield { text: this.#eventTexts.textOf(batch, form, formKey), position };
+        if (isForThread()) break;
+      }
     }
   }
 

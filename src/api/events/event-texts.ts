@@ -10,17 +10,17 @@ export interface EventTextForm {
 
 /** Batches as server-sent events: filtered and encoded once for all streams that want the same of them. */
 export class EventTexts {
-  readonly #texts = new WeakMap<FeedBatch, Map<string, Buffer>>();
+  readonly #texts = new WeakMap<FeedBatch, Map<string, string>>();
 
   /**
    * Empty where nothing of the batch is wanted.
    *
    * @param formKey the same for equal forms
    */
-  textOf(batch: FeedBatch, form: EventTextForm, formKey: string): Buffer {
+  textOf(batch: FeedBatch, form: EventTextForm, formKey: string): string {
     // The ids of such a stream are its own: nobody else wants the same text.
     if (form.idSuffix !== '') return encode(batch, form);
-    const texts = this.#texts.get(batch) ?? new Map<string, Buffer>();
+    const texts = this.#texts.get(batch) ?? new Map<string, string>();
     this.#texts.set(batch, texts);
     const text = texts.get(formKey) ?? encode(batch, form);
     texts.set(formKey, text);
@@ -28,8 +28,13 @@ export class EventTexts {
   }
 }
 
-function encode({ events }: FeedBatch, { selection, idSuffix }: EventTextForm): Buffer {
+/** An event as server-sent events are written. */
+export function eventText(position: bigint | number, json: string, idSuffix: string): string {
+  return `id: ${position}${idSuffix}\ndata: ${json}\n\n`;
+}
+
+function encode({ events }: FeedBatch, { selection, idSuffix }: EventTextForm): string {
   const selected = events.filter((event) => isSelected(event, selection));
-  const messages = selected.map(({ position, json }) => `id: ${position}${idSuffix}\ndata: ${json}\n\n`);
-  return Buffer.from(messages.join(''));
+  const messages = selected.map(({ position, json }) => eventText(position, json, idSuffix));
+  return messages.join('');
 }

@@ -1,7 +1,8 @@
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { UnreadableEventError } from '../errors.ts';
 import type { JsonObject } from '../event-store.ts';
 import type { ChainedEvent } from '../hash-chain.ts';
+import { maxInteger } from './event-row.ts';
 import { checkSchema } from './schema.ts';
 
 /** An event as it stands in the file: data and metadata are text that nobody has parsed yet. */
@@ -30,26 +31,51 @@ export function* storedEvents(
   after: bigint,
   until: bigint | undefined,
 ): Generator<readonly StoredEvent[]> {
-  const db = new DatabaseSync(file, { readOnly: true, timeout: 1000 });
+  const log = new StoredLog(file);
   try {
-    checkSchema(db, file);
-    const page = db.prepare(
-      `SELECT position, stream, revision, id, type, data, metadata
-         FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ${pageSize}`,
-    );
-    // Rows as arrays are made in two thirds of the time.
-    page.setReturnArrays(true);
-    const last = until ?? 2n ** 63n - 1n;
     let position: bigint | number = after;
     for (;;) {
-      const rows = page.all(position, last) as unknown as StoredRow[];
-      const end = rows.at(-1);
+      const page = log.read(position, until, pageSize);
+      const end = page.at(-1);
       if (end === undefined) return;
-      yield rows.map(toStoredEvent);
-      position = end[0];
+      yield page;
+      position = end.position;
     }
   } finally {
-    db.close();
+    log.close();
+  }
+}
+
+/** A log file that is read beside the process that writes to it. */
+export class StoredLog {
+  readonly #db: DatabaseSync;
+  readonly #page: StatementSync;
+
+  /** @throws EventStoreUnusableError `file` is no event log of this version */
+  constructor(file: string) {
+    this.#db = new DatabaseSync(file, { readOnly: true, timeout: 1000 });
+    try {
+      checkSchema(this.#db, file);
+      this.#page = this.#db.prepare(
+        `SELECT position, stream, revision, id, type, data, metadata
+           FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`,
+      );
+      // Rows as arrays are made in two thirds of the time.
+      this.#page.setReturnArrays(true);
+    } catch (error) {
+      this.#db.close();
+      throw error;
+    }
+  }
+
+  /** As {@link storedEvents}, one page of at most `limit`. */
+  read(after: bigint | number, until: bigint | undefined, limit: number): StoredEvent[] {
+    const rows = this.#page.all(after, until ?? maxInteger, limit) as unknown as StoredRow[];
+    return rows.map(toStoredEvent);
+  }
+
+  close(): void {
+    this.#db.close();
   }
 }
 

@@ -1,0 +1,146 @@
+import { EventOwners, userOf } from '../application/event-owners.ts';
+import { isSealed, PersonalFields } from '../application/personal-fields.ts';
+import { EventSchemaError } from '../domain/event-schema.ts';
+import type { EventStore, JsonObject } from '../eventstore/event-store.ts';
+import type { PersonalKeys } from '../eventstore/personal-keys.ts';
+import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
+import {
+  openSqlitePersonalKeys,
+  type SqlitePersonalKeysOptions,
+} from '../eventstore/sqlite/sqlite-personal-keys.ts';
+import { parsedJson, type StoredEvent, StoredLog } from '../eventstore/sqlite/stored-events.ts';
+import { cloudEventOf } from './cloud-event.ts';
+import { type EventSelection, isSubjectSelected, isTypeSelected } from './feed-event.ts';
+import { isBookkeeping, isPublishedEventType } from './published-events.ts';
+
+/** Where a log lies. Plain data, so that a thread can be told. */
+export interface StoredFeedOptions {
+  /** Of a SQLite event log. */
+  readonly file: string;
+  /** What its personal fields are opened with. */
+  readonly personalKeys: SqlitePersonalKeysOptions;
+}
+
+export interface StoredFeedRequest {
+  /** Exclusive. */
+  readonly after: bigint;
+  /** Inclusive. What may be told ends here; the log holds it. */
+  readonly until: bigint;
+  readonly selection: EventSelection;
+  readonly source: string;
+}
+
+/** The texts of events, and how far the log was read for them. */
+export interface StoredFeedPart {
+  readonly text: string;
+  readonly position: bigint;
+}
+
+const pageSize = 128;
+/** How many events are looked at for one part at most: what is selected may be rare, and others wait. */
+const mostRead = 4096;
+/** In UTF-16 units: a part that is longer ends with its page, or where a page is very long with the event. */
+const longEnough = 96 * 1024;
+const tooLong = 1024 * 1024;
+
+/**
+ * Reads a log file as subscribers are told of it, without what a store and a feed do for others: for a thread of its own.
+ *
+ * Events are checked as everywhere: one that does not fit its schema, or is of a newer version, is an error.
+ */
+export class StoredFeed {
+  readonly #log: StoredLog;
+  readonly #eventStore: EventStore;
+  readonly #owners: EventOwners;
+  readonly #personalKeys: PersonalKeys;
+
+  constructor({ file, personalKeys }: StoredFeedOptions) {
+    this.#log = new StoredLog(file);
+    this.#eventStore = openSqliteEventStore({ file, readOnly: true });
+    this.#owners = new EventOwners(this.#eventStore);
+    this.#personalKeys = openSqlitePersonalKeys({ ...personalKeys, readOnly: true });
+  }
+
+  /**
+   * What is told next.
+   *
+   * @param textOf an event as it is sent
+   */
+  async read(
+    request: StoredFeedRequest,
+    textOf: (position: number, json: string) => string,
+  ): Promise<StoredFeedPart> {
+    const { after, until } = request;
+    // Of this part alone: a key that is destroyed meanwhile opens nothing in the next one.
+    let opener: PersonalFields | undefined;
+    const openerOfPart = () => (opener ??= new PersonalFields(this.#personalKeys, false));
+    let text = '';
+    let position: bigint | number = after;
+    for (let read = 0; read < mostRead && text.length < longEnough; read += pageSize) {
+      const page = this.#log.read(position, until, pageSize);
+      for (const stored of page) {
+        const json = this.#jsonOf(stored, request, openerOfPart);
+        const told = json instanceof Promise ? await json : json;
+        position = stored.position;
+        if (told !== undefined) text += textOf(position, told);
+        if (text.length > tooLong) return { text, position: BigInt(position) };
+      }
+      if (page.length < pageSize) return { text, position: until };
+    }
+    return { text, position: BigInt(position) };
+  }
+
+  async close(): Promise<void> {
+    this.#log.close();
+    this.#personalKeys.close();
+    await this.#eventStore.close();
+  }
+
+  /** Undefined for an event that is not selected. A promise only where something has to be looked up. */
+  #jsonOf(
+    stored: StoredEvent,
+    request: StoredFeedRequest,
+    opener: () => PersonalFields,
+  ): string | undefined | Promise<string | undefined> {
+    if (!isTypeSelected(stored.type, request.selection)) return this.#passOver(stored);
+    const event: EventOfLog = { stored, data: parsedJson(stored.data, stored) as JsonObject };
+    const organizationId = this.#owners.organizationOf({ stream: stored.stream, data: event.data });
+    if (organizationId instanceof Promise) {
+      return organizationId.then((found) => jsonOf(event, found, request, opener));
+    }
+    return jsonOf(event, organizationId, request, opener);
+  }
+
+  /** What is not told may name the owner of what is. */
+  #passOver(stored: StoredEvent): undefined {
+    const { type, data } = stored;
+    if (!isPublishedEventType(type) && !isBookkeeping(type))
+      throw new EventSchemaError(`${type} is not an event type that this Keyturn knows: upgrade it`);
+    if (!data.includes('"organizationId"')) return;
+    this.#owners.learn({ stream: stored.stream, data: parsedJson(data, stored) as JsonObject });
+  }
+}
+
+interface EventOfLog {
+  readonly stored: StoredEvent;
+  readonly data: JsonObject;
+}
+
+function jsonOf(
+  { stored, data }: EventOfLog,
+  organizationId: string | undefined,
+  { selection, source }: StoredFeedRequest,
+  opener: () => PersonalFields,
+): string | undefined | Promise<string> {
+  const { stream, id, type } = stored;
+  if (!isSubjectSelected({ organizationId, userId: userOf({ stream, data }) }, selection)) return undefined;
+  const metadata = parsedJson(stored.metadata, stored) as JsonObject;
+  const position = String(stored.position);
+  const streamVersion = String(stored.revision + 1);
+  const placed = { stream, id, type, data, metadata, position, streamVersion };
+  const context = { source, organizationId };
+  if (!isSealed(placed)) return JSON.stringify(cloudEventOf(placed, context));
+  return opener()
+    .open(placed)
+    .then((opened) => JSON.stringify(cloudEventOf(opened, context)));
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect, onTestFinished, test } from 'vitest';
+import { CatchUpThread } from '../../src/api/events/catch-up-thread.ts';
+import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
+import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
+import { appendSecretsSet, openEventSource } from '../support/event-stream.ts';
+import { eventually } from '../support/eventually.ts';
+import { adminToken, runningService } from '../support/running-service.ts';
+import { sampleEvents } from '../support/sample-events.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const count = 12_000;
+const request = { after: 0n, selection: { types: [] }, source: 'https://keyturn.example', idSuffix: '.key' };
+const told = { position: BigInt(count), accessVersion: 0 };
+
+/** A thread that is ready, on a log of many secrets set. */
+async function catchUp() {
+  const folder = temporaryFolder();
+  const file = join(folder, 'events.db');
+  const personalKeys = { file: join(folder, 'personal-keys.db'), wrappingKeys: [randomBytes(32)] };
+  openSqlitePersonalKeys(personalKeys).close();
+  const store = openSqliteEventStore({ file });
+  onTestFinished(() => store.close());
+  const [added] = sampleEvents().filter(({ type }) => type === 'MachineUserAdded');
+  if (added === undefined) throw new Error('an event expected');
+  const { id, type, data, metadata } = added;
+  await store.append('machineUser-busy', [{ id, type, data, metadata }], 'no_stream');
+  await appendSecretsSet(store, 'busy', count - 1);
+  const thread = new CatchUpThread({ file, personalKeys });
+  onTestFinished(() => thread.close());
+  expect(thread.isFor(9_999n)).toBe(false);
+  expect(thread.isFor(BigInt(count))).toBe(false);
+  await eventually(() => expect(thread.isFor(BigInt(count))).toBe(true), 20_000);
+  const read = async (signal = new AbortController().signal) => {
+    let text = '';
+    for await (const part of thread.parts(request, told, signal)) text += part.text;
+    return [...text.matchAll(/^id: (\d+)\.key\ndata: [^\n]*"position":"(\d+)"[^\n]*\n\n/gm)];
+  };
+  return { thread, file, read };
+}
+
+const upTo = (last: number) => Array.from({ length: last }, (_, index) => String(index + 1));
+
+test('a thread that has started tells all but the last few, once and in order', async () => {
+  const { read } = await catchUp();
+  const messages = await read();
+  expect(messages.length).toBeGreaterThan(count - 256);
+  expect(messages.map(([, id]) => id)).toEqual(upTo(messages.length));
+  expect(messages.map(([, , position]) => position)).toEqual(upTo(messages.length));
+});
+
+test('at an event that cannot be read it leaves the rest to others, and goes on elsewhere', async () => {
+  const { file, read, thread } = await catchUp();
+  const db = new DatabaseSync(file);
+  db.exec(`UPDATE events SET data = '{}' WHERE position = 5000`);
+  db.close();
+  const messages = await read();
+  expect(messages.map(([, id]) => id)).toEqual(upTo(messages.length));
+  expect(messages.length).toBeGreaterThan(4000);
+  expect(messages.length).toBeLessThan(5000);
+  const after = { ...request, after: 5000n };
+  const rest = thread.parts(after, told, new AbortController().signal);
+  expect((await rest.next()).value?.text).toMatch(/^id: 5001\.key\n/);
+});
+
+test('whoever waits is let go when it is closed', async () => {
+  const { thread, read } = await catchUp();
+  const reading = read();
+  await thread.close();
+  const messages = await reading;
+  expect(messages.map(([, id]) => id)).toEqual(upTo(messages.length));
+  expect(messages.length).toBeLessThan(count);
+});
+
+test('a reader that is far behind gets every event once and in order, and what comes then', async () => {
+  const running = await runningService({ heartbeatInterval: 50 });
+  const token = await adminToken(running);
+  const { eventStore } = running.service;
+  const { userId } = running.admin;
+  await appendSecretsSet(eventStore, userId, 4 * count);
+  const query = `?after=0&type=MachineSecretSet&user=${userId}`;
+  const { events } = openEventSource(`${running.url}/keyturn/v1/events${query}`, () => token);
+  await eventually(() => expect(events.length).toBeGreaterThan(4 * count), 30_000);
+  await appendSecretsSet(eventStore, userId, 1);
+  await eventually(() => expect(events).toHaveLength(4 * count + 2));
+  const versions = events.map(({ streamversion }) => Number(streamversion));
+  expect(versions).toEqual(versions.toSorted((a, b) => a - b));
+  expect(new Set(versions).size).toBe(versions.length);
+});
