@@ -7,9 +7,10 @@ import { runScript } from './harness/processes.ts';
 import type { LogReading } from './references/log-reading.ts';
 
 /**
- * Reading the log: a scan, verification, replay into a read model, and the history of a user with 1,000 events, over logs
- * that grow tenfold, each in a process of its own. Prints how the cost grows: the exponent of the best fit of
- * `seconds = a × events^b`, where 1 is a straight line, and the same of the CPU time.
+ * Reading the log: a scan, verification, replay into a read model, the report for auditors, and the history of a user with
+ * 1,000 events, over logs that grow tenfold, each in a process of its own. Prints the most memory that the process held at a time,
+ * and how the cost grows: the exponent of the best fit of `seconds = a × events^b`, where 1 is a straight line, and the same
+ * of the CPU time.
  *
  *     node bench/audit.ts --events 10000,100000,1000000,10000000 --rounds 3
  */
@@ -17,7 +18,7 @@ const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '10000,100000,1000000' },
     rounds: { type: 'string', default: '3' },
-    /** How many events each user has. */
+    /** How many events each user has. All users take turns: the fewer, the less of a replay's writing is saved. */
     each: { type: 'string', default: '1000' },
     /** A log that was written before, instead of writing one for the last size. */
     log: { type: 'string' },
@@ -25,12 +26,13 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds);
 const sizes = values.events.split(',').map(Number);
-const measured = ['scan', 'verify', 'replay', 'history'] as const;
+const measured = ['scan', 'verify', 'replay', 'report', 'history'] as const;
 /** The best round of each size. */
 const readings: Record<(typeof measured)[number], LogReading[]> = {
   scan: [],
   verify: [],
   replay: [],
+  report: [],
   history: [],
 };
 
@@ -43,7 +45,7 @@ for (const [index, events] of sizes.entries()) {
   else await measureNew(events);
 }
 if (sizes.length > 1) {
-  for (const what of ['scan', 'verify', 'replay'] as const) {
+  for (const what of ['scan', 'verify', 'replay', 'report'] as const) {
     const [wall, cpu] = (['seconds', 'cpuSeconds'] as const).map((unit) =>
       exponent(readings[what].map((reading) => reading[unit])),
     );

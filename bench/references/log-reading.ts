@@ -7,7 +7,7 @@ import { verifyLog } from '../../src/audit/verify-log.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
 /**
- * Reads a log in a process of its own: `log-reading.ts scan|verify|replay|history <file>`. Prints a `LogReading`.
+ * Reads a log in a process of its own: `log-reading.ts scan|verify|replay|report|history <file>`. Prints a `LogReading`.
  *
  * The scan is that of the event store: it also parses each event.
  */
@@ -31,6 +31,13 @@ const readings: Readonly<Record<string, () => Promise<unknown>>> = {
     if (fault !== undefined) throw new Error(fault.reason);
   },
   replay: () => replayInto(join(folder, 'read-model.db'), { eventStore, file }),
+  async report() {
+    // As the command does: what draws its chart would count as the memory of the others.
+    const { reportData } = await import('../../src/audit/report/report-data.ts');
+    const { reportPage } = await import('../../src/audit/report/report-page.ts');
+    const verification = await verifyLog({ eventStore, file });
+    reportPage(await reportData(eventStore, { now: new Date(), verification }));
+  },
   history: () => Array.fromAsync(userHistory(eventStore, '200000000000000003')),
 };
 // As a running instance does it: with code that is compiled.
