@@ -136,7 +136,7 @@ describe('a log whose personal fields are sealed', () => {
       expect(await Array.fromAsync(stored.readAll())).toEqual(asStored);
       expect(isIntact(await verifyLog({ eventStore: stored }))).toBe(true);
     });
-    await fc.assert(run, { numRuns: 30 });
+    await fc.assert(run, { numRuns: 30, interruptAfterTimeLimit: 15_000 });
   });
 });
 

@@ -76,7 +76,7 @@ test('100,000 events go to EventStoreDB and back with nothing lost, and equal ha
     expect(chains(copied)).toEqual(chains(content));
   }
   expect(await verifyLog({ eventStore: second }, {})).toMatchObject({ events: 100_000, fault: undefined });
-}, 240_000);
+}, 480_000);
 
 describe('an export', () => {
   it('is a file for its owner only, one event a line between a first and a last line', async () => {

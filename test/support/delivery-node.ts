@@ -44,7 +44,7 @@ export function cuttable(store: EventStore) {
 /** The delivery to webhooks of one of several processes on an event store. Stopped when the test ends. */
 export async function deliveryNode(
   eventStore: EventStore,
-  options: { readonly leases?: Leases; readonly timeout?: number } = {},
+  options: { readonly leases?: Leases; readonly expiry?: number; readonly timeout?: number } = {},
 ) {
   const nodeId = randomUUID();
   const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), eventStore);
@@ -77,7 +77,7 @@ export async function deliveryNode(
       feed,
       isNeeded: () => directory.webhooks().length > 0,
       beatInterval: 50,
-      expiry: 500,
+      expiry: options.expiry ?? 500,
       onError: (error) => void errors.push(error),
     });
   const dispatcher = new WebhookDispatcher({
