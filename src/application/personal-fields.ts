@@ -7,6 +7,7 @@ import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import type { EventStore, Json, JsonObject, RecordedEvent } from '../eventstore/event-store.ts';
 import type { PersonalKey, PersonalKeys } from '../eventstore/personal-keys.ts';
 import { openBytes, sealBytes } from '../eventstore/sealed-bytes.ts';
+import { untilReached } from '../eventstore/until-reached.ts';
 
 /** An event with fields about the user whose stream it is in. */
 type EventOfUser = Pick<RecordedEvent, 'id' | 'stream' | 'type' | 'data'>;
@@ -174,7 +175,9 @@ export function openedLog(eventStore: EventStore, personalFields: PersonalFields
     },
     async *subscribe(options) {
       for await (const batch of eventStore.subscribe(options)) {
-        yield { ...batch, events: await personalFields.openAll(batch.events) };
+        const events = await untilReached(() => personalFields.openAll(batch.events), options?.signal);
+        if (events === undefined) return;
+        yield { ...batch, events };
       }
     },
     close: () => eventStore.close(),

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import pRetry from 'p-retry';
-import { EventStoreUnavailableError } from '../eventstore/errors.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { headOf } from '../eventstore/head.ts';
+import { untilReached } from '../eventstore/until-reached.ts';
 import type { EventFeed, FeedBatch, FollowOptions } from './event-feed.ts';
 import { type FeedEvent, FeedEventReader } from './feed-event.ts';
 
@@ -275,25 +274,6 @@ export class LiveEventFeed implements EventFeed {
       events.push(await this.#reader.read(recorded));
     }
     return { events, position: events.length < batchLimit ? told : (events.at(-1)?.position ?? told) };
-  }
-}
-
-/** A store that cannot be reached for a while delays who reads it, and does not end them. Undefined at the abort. */
-async function untilReached<Result>(
-  read: () => Promise<Result>,
-  signal: AbortSignal,
-): Promise<Result | undefined> {
-  try {
-    return await pRetry(read, {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 100,
-      maxTimeout: 5000,
-      signal,
-      shouldRetry: ({ error }) => error instanceof EventStoreUnavailableError,
-    });
-  } catch (error) {
-    if (signal.aborted) return undefined;
-    throw error;
   }
 }
 

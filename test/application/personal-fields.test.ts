@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { openedLog, PersonalFields } from '../../src/application/personal-fields.ts';
 import { machineUsersAsOf } from '../../src/audit/as-of.ts';
 import { userHistory } from '../../src/audit/user-history.ts';
 import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
 import { eventCatalogue } from '../../src/domain/event-catalogue.ts';
 import type { EventSchemas } from '../../src/domain/event-schema.ts';
-import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
+import { EventStoreUnavailableError, EventStoreUnusableError } from '../../src/eventstore/errors.ts';
 import type { EventStore, JsonObject } from '../../src/eventstore/event-store.ts';
 import { describePersonalKeysContract } from '../contract/personal-keys.contract.ts';
 import { context, emptyStore, node, organizationId, TestClock } from '../support/application.ts';
@@ -137,6 +137,39 @@ describe('a log whose personal fields are sealed', () => {
       expect(isIntact(await verifyLog({ eventStore: stored }))).toBe(true);
     });
     await fc.assert(run, { numRuns: 30, interruptAfterTimeLimit: 15_000 });
+  });
+
+  it('is followed on when its keys could not be reached for a while', async () => {
+    const keys = memoryPersonalKeys();
+    const stored = await logOf([], new PersonalFields(keys));
+    const unreachable = () => new EventStoreUnavailableError('Connection dropped');
+    const keyOf = vi.spyOn(keys, 'keyOf');
+    keyOf.mockRejectedValueOnce(unreachable()).mockRejectedValueOnce(unreachable());
+    const stop = new AbortController();
+    const opened = openedLog(stored, new PersonalFields(keys));
+    const names: unknown[] = [];
+    for await (const { events, caughtUp } of opened.subscribe({ after: 0n, signal: stop.signal })) {
+      names.push(...events.filter(({ type }) => type === 'MachineUserAdded').map(({ data }) => data['name']));
+      if (caughtUp) stop.abort();
+    }
+    expect(names).toEqual(['Name of one', 'Name of two']);
+    expect(keyOf.mock.settledResults.filter(({ type }) => type === 'rejected')).toHaveLength(2);
+  });
+
+  it('is followed to the abort when its keys cannot be reached any more', async () => {
+    const keys = memoryPersonalKeys();
+    const stored = await logOf([], new PersonalFields(keys));
+    const stop = new AbortController();
+    vi.spyOn(keys, 'keyOf').mockImplementation(async () => {
+      stop.abort();
+      throw new EventStoreUnavailableError('Connection dropped');
+    });
+    const followed = openedLog(stored, new PersonalFields(keys)).subscribe({
+      after: 0n,
+      signal: stop.signal,
+    });
+    const told = (await Array.fromAsync(followed)).flatMap(({ events }) => events);
+    expect(told).toEqual([]);
   });
 });
 
