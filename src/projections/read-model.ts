@@ -19,7 +19,7 @@ import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 10;
+const readModelVersion = 11;
 
 const projections = [
   machineUsersProjection,
@@ -30,6 +30,9 @@ const projections = [
   accessTokensProjection,
   webhooksProjection,
 ];
+
+/** Those that tables do not have from the beginning. */
+const indexes = projections.map((projection) => projection.indexes ?? '').join('');
 
 /** The last event in the read model: how far it has been built, and by which its log is recognized. */
 export interface Checkpoint {
@@ -114,14 +117,10 @@ export class ReadModel {
     this.#recentAnswers.forgetAll();
   }
 
-  /** Before a replay of much: they are made faster than kept. */
+  /** Before a replay of much: those that {@link finish} makes, which are made faster than kept. */
   dropIndexes(): void {
-    const { db } = this.#session;
-    // Those of keys have no statement, and stay.
-    const indexes = db
-      .prepare(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL`)
-      .all();
-    db.exec(indexes.map(({ name }) => `DROP INDEX "${name}";`).join(''));
+    const names = indexes.matchAll(/INDEX IF NOT EXISTS (\w+)/g);
+    this.#session.db.exec(Array.from(names, ([, name]) => `DROP INDEX IF EXISTS ${name};`).join(''));
   }
 
   /** What is left to do after a replay. */
@@ -360,7 +359,7 @@ function makeTables(db: DatabaseSync): void {
 }
 
 function makeIndexes(db: DatabaseSync): void {
-  db.exec(projections.map(({ indexes = '' }) => indexes).join(''));
+  db.exec(indexes);
 }
 
 /**

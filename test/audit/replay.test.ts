@@ -36,6 +36,13 @@ async function projected(eventStore: Parameters<typeof ReadModel.open>[1], file:
   return file;
 }
 
+function indexesOf(file: string): string[] {
+  const db = new DatabaseSync(file, { readOnly: true });
+  const indexes = db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'index' ORDER BY name`).all();
+  db.close();
+  return indexes.map(({ name }) => String(name));
+}
+
 const differences = (...args: Parameters<typeof checkReadModel>) => Array.fromAsync(checkReadModel(...args));
 
 test('a replay by a thread of its own, and one without, build what the projector builds', async () => {
@@ -45,6 +52,7 @@ test('a replay by a thread of its own, and one without, build what the projector
     expect(await replayInto(built, log)).toBe(true);
     expect(await differences(built, log)).toEqual([]);
     expect(await differences(live, log)).toEqual([]);
+    expect(indexesOf(built)).toEqual(indexesOf(live));
   }
 });
 
