@@ -187,8 +187,12 @@ describe('personal keys in EventStoreDB', () => {
     });
   });
 
-  it('need the right to write metadata, and say so before there is anything to erase', async () => {
+  it.each([
+    ['was never there', 0],
+    ['was taken away since the last start', 1],
+  ])('need the right to write metadata, and say at the start that it %s', async (_, startsBefore) => {
     const server = await startServer();
+    for (let start = 0; start < startsBefore; start++) await openKeys(server.connectionString).prepare();
     server.failAppend = (stream) =>
       stream.startsWith('$$')
         ? { error: { code: status.PERMISSION_DENIED, details: 'Access Denied' } }

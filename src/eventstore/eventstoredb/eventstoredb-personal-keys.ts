@@ -56,8 +56,8 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
 
   async prepare(): Promise<void> {
     try {
-      // So that a missing right is told at once, and not by an erasure that is then half done.
-      await this.#keepLastOnly(streamOf(''));
+      // So that a missing right is told at once, and not by an erasure that is then half done. It may have been taken away since.
+      await this.#keepLastOnly(streamOf(''), { isWrittenAnew: true });
     } catch (error) {
       if (!(error instanceof EventStoreUnusableError)) throw error;
       throw new EventStoreUnusableError(
@@ -152,11 +152,11 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
   }
 
   /** Whatever else the stream's metadata says stays. */
-  async #keepLastOnly(stream: string): Promise<void> {
+  async #keepLastOnly(stream: string, { isWrittenAnew = false } = {}): Promise<void> {
     const metastream = `$$${stream}`;
     for (;;) {
       const current = await this.#lastOf(metastream);
-      if (current?.data['$maxCount'] === 1) return;
+      if (current?.data['$maxCount'] === 1 && !isWrittenAnew) return;
       const data = { ...current?.data, $maxCount: 1 };
       if (await this.#appendTo(metastream, '$metadata', data, current?.revision ?? 'no_stream')) return;
     }
