@@ -217,6 +217,9 @@ export class ReadModel {
   #inBatch(action: () => void): void {
     const { db, pending } = this.#session;
     try {
+      // A batch would be a transaction of its own then, and its checkpoint past what is lost.
+      if (this.#isHeldOpen && !db.isTransaction)
+        throw new Error('what could not be saved is lost, it has to be read from the log again');
       if (!this.#isInBatch) db.exec('SAVEPOINT batch');
       this.#isInBatch = true;
       action();

@@ -334,6 +334,26 @@ test('a projector that cannot save stops, and is not ready any more', async () =
   expect(projector.isReady).toBe(false);
 });
 
+test('nothing is applied after what could not be saved and is lost', async () => {
+  const store = emptyStore();
+  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), store);
+  onTestFinished(() => readModel.close());
+  await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
+  const [claimed, added] = await Array.fromAsync(store.readAll());
+  if (claimed === undefined || added === undefined) throw new Error('two events expected');
+  readModel.holdOpen();
+  readModel.apply([claimed]);
+  // As SQLite does on a full disk: the transaction has ended when the error is told.
+  const exec = vi.spyOn(DatabaseSync.prototype, 'exec').mockImplementationOnce(function (this: DatabaseSync) {
+    this.prepare('ROLLBACK').run();
+    throw new Error('database or disk is full');
+  });
+  onTestFinished(() => exec.mockRestore());
+  expect(() => readModel.dropTraces()).toThrow('database or disk is full');
+  for (let time = 0; time < 2; time++) expect(() => readModel.apply([added])).toThrow(/is lost/);
+  expect(readModel.checkpoint()).toBeUndefined();
+});
+
 test.each([
   ['damaged', (file: string) => writeFileSync(file, 'not a database'.repeat(1000))],
   [
