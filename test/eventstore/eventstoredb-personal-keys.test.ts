@@ -166,19 +166,25 @@ describe('personal keys in EventStoreDB', () => {
     ]);
   });
 
+  const streamMetadata = (values: object) => {
+    const data = Buffer.from(JSON.stringify(values));
+    return { id: randomUUID(), type: '$metadata', contentType: 'application/json', data, metadata: data };
+  };
+
+  it('whose stream was truncated are lost, and neither made anew nor destroyed', async () => {
+    const server = await startServer();
+    const keys = openKeys(server.connectionString);
+    await keys.create('338');
+    server.log.append('$$personalKey-338', [streamMetadata({ $tb: 1 })], 'no_stream');
+    for (const lost of [keys.create('338'), keys.destroy('338', erasedAt)])
+      await expect(lost).rejects.toThrow(/personalKey-338 was truncated/);
+  });
+
   it('keep what else the metadata of their streams says', async () => {
     const server = await startServer();
     const keys = openKeys(server.connectionString);
     await keys.create('338');
-    const data = Buffer.from(JSON.stringify({ $acl: { $r: 'keyturn' } }));
-    const written = {
-      id: randomUUID(),
-      type: '$metadata',
-      contentType: 'application/json',
-      data,
-      metadata: data,
-    };
-    server.log.append('$$personalKey-338', [written], 'no_stream');
+    server.log.append('$$personalKey-338', [streamMetadata({ $acl: { $r: 'keyturn' } })], 'no_stream');
     await keys.destroy('338', erasedAt);
     const last = server.log.stream('$$personalKey-338').at(-1);
     expect(JSON.parse(Buffer.from(last?.data ?? []).toString())).toEqual({

@@ -86,7 +86,7 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
     if (await this.#append(created, stored, 'no_stream')) return { key };
     const known = await this.keyOf(userId);
     if (known !== undefined) return known;
-    throw new EventStoreUnusableError(`stream ${streamOf(userId)} was truncated: a personal key is lost`);
+    throw truncated(userId);
   }
 
   async destroy(userId: string, erasedAt: string): Promise<void> {
@@ -95,6 +95,8 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
       if (state !== undefined) await this.#keepLastOnly(streamOf(userId));
       if (state !== undefined && 'erasedAt' in state.stored) return;
       if (await this.#append(destroyed, { userId, erasedAt }, state?.revision ?? 'no_stream')) return;
+      // Else a key was made meanwhile.
+      if (state === undefined && (await this.#read(userId)) === undefined) throw truncated(userId);
     }
   }
 
@@ -186,6 +188,10 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
 
 function streamOf(userId: string): string {
   return personalKeyStreams + userId;
+}
+
+function truncated(userId: string): EventStoreUnusableError {
+  return new EventStoreUnusableError(`stream ${streamOf(userId)} was truncated: a personal key is lost`);
 }
 
 function stateIn({ stream, revision, data }: RecordedEvent): KeyState {
