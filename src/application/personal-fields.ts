@@ -27,6 +27,8 @@ export class PersonalFields {
   readonly #isSealing: boolean;
   readonly #keys: PersonalKeys | undefined;
   readonly #recent = new LRUCache<string, PersonalKey>({ max: recentUsers });
+  /** Whose erasure this process has seen: none is forgotten, as the key may be there still. */
+  readonly #erased = new Map<string, PersonalKey>();
 
   /**
    * @param keys without them nothing is sealed, and nothing that is sealed can be read
@@ -134,26 +136,27 @@ export class PersonalFields {
       await this.#keys?.destroy(userId, erasedAt);
     } finally {
       // Also when the key could not be destroyed: from the event on, nobody is told the fields any more.
-      this.#recent.set(userId, { erasedAt });
+      this.#erased.set(userId, { erasedAt });
+      this.#recent.delete(userId);
     }
   }
 
   /** The key may be there for a moment still, or until a crash is mended: nobody here uses it any more. */
   #forget({ stream, metadata }: RecordedEvent): void {
     const userId = idOfStream(stream);
-    const known = this.#recent.get(userId);
-    if (known !== undefined && 'erasedAt' in known) return;
-    this.#recent.set(userId, { erasedAt: String(metadata['occurredAt']) });
+    if (!this.#erased.has(userId)) this.#erased.set(userId, { erasedAt: String(metadata['occurredAt']) });
+    this.#recent.delete(userId);
   }
 
   async #known(userId: string): Promise<PersonalKey | undefined> {
-    const recent = this.#recent.get(userId);
-    if (recent !== undefined) return recent;
+    const remembered = this.#erased.get(userId) ?? this.#recent.get(userId);
+    if (remembered !== undefined) return remembered;
     const known = await this.#keys?.keyOf(userId);
-    // What came meanwhile may be an erasure.
-    const newer = this.#recent.get(userId);
-    if (newer === undefined && known !== undefined) this.#recent.set(userId, known);
-    return newer ?? known;
+    // Meanwhile, too.
+    const erased = this.#erased.get(userId);
+    if (erased !== undefined) return erased;
+    if (known !== undefined) this.#recent.set(userId, known);
+    return known;
   }
 
   async #keyFor(userId: string): Promise<Uint8Array> {

@@ -82,6 +82,21 @@ describe('personal fields', () => {
     expect(await new PersonalFields(keys).open(event)).toEqual(await fields.open(event));
   });
 
+  it('stay erased for who saw the erasure, when a crash has left the key, however many other users come', async () => {
+    const keys = memoryPersonalKeys();
+    const { fields, event } = await sealed(new PersonalFields(keys));
+    const place = { stream: added.stream, revision: 1n, position: 2n, recordedAt: new Date(erasedAt) };
+    const metadata = { occurredAt: erasedAt };
+    await fields.openAll([{ ...place, id: randomUUID(), type: 'MachineUserErased', data: {}, metadata }]);
+    for (let other = 0; other < 10_001; other++) {
+      await keys.create(`other-${other}`);
+      await fields.stateOf(`other-${other}`);
+    }
+    expect(await fields.hasKey('338')).toBe(true);
+    expect((await fields.open(event)).data).toMatchObject({ name: erasedText });
+    expect(await fields.stateOf('338')).toBe('erased');
+  });
+
   it('are refused, and not shown as erased, when their key is lost', async () => {
     const { event } = await sealed();
     for (const fields of [new PersonalFields(memoryPersonalKeys()), new PersonalFields()]) {
