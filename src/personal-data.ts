@@ -1,7 +1,7 @@
 import { type MasterKeys, WrongMasterKeyError } from './application/master-keys.ts';
 import { isSealed, type PersonalFields } from './application/personal-fields.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { EventStoreUnusableError } from './eventstore/errors.ts';
+import { EventStoreUnusableError, WrongWrappingKeyError } from './eventstore/errors.ts';
 import type { EventStore } from './eventstore/event-store.ts';
 import type { SqlitePersonalKeysOptions } from './eventstore/sqlite/sqlite-personal-keys.ts';
 
@@ -45,7 +45,7 @@ async function hasBegun(personalFields: PersonalFields): Promise<boolean> {
   try {
     return await personalFields.hasBegun();
   } catch (error) {
-    if (!(error instanceof EventStoreUnusableError)) throw error;
+    if (!(error instanceof WrongWrappingKeyError)) throw error;
     throw new WrongMasterKeyError(error.message, { cause: error });
   }
 }

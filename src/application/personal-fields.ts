@@ -101,7 +101,7 @@ export class PersonalFields {
   /**
    * Whether there is the key that comes before that of any user.
    *
-   * @throws EventStoreUnusableError it is under another master key
+   * @throws WrongWrappingKeyError it is under another master key
    */
   async hasBegun(): Promise<boolean> {
     return (await this.#known(userNames)) !== undefined;

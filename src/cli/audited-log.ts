@@ -5,7 +5,11 @@ import { openedLog, PersonalFields } from '../application/personal-fields.ts';
 import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
-import { EventStoreUnavailableError, EventStoreUnusableError } from '../eventstore/errors.ts';
+import {
+  EventStoreUnavailableError,
+  EventStoreUnusableError,
+  WrongWrappingKeyError,
+} from '../eventstore/errors.ts';
 import type { EventStoreDb } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
 import type { PersonalKeys } from '../eventstore/personal-keys.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
@@ -103,7 +107,7 @@ const masterKeyNeeded = 'to show who users are, the master key is needed: KEYTUR
 /** A log of many nodes that an earlier version wrote is read without a master key. */
 async function requireNoKeys(personalFields: PersonalFields): Promise<void> {
   const hasKeys = await personalFields.hasBegun().catch((error: unknown) => {
-    if (error instanceof EventStoreUnusableError) return true;
+    if (error instanceof WrongWrappingKeyError) return true;
     throw error;
   });
   if (hasKeys) throw new AuditError(masterKeyNeeded);

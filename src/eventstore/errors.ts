@@ -56,6 +56,9 @@ export class EventStoreUnusableError extends Error {
   readonly code = 'EVENT_STORE_UNUSABLE';
 }
 
+/** A personal key is there, and is under none of the keys that are known, which are derived from master keys. */
+export class WrongWrappingKeyError extends EventStoreUnusableError {}
+
 /** A stored event is not what the port writes: its data or metadata is not JSON. Says which event that is. */
 export class UnreadableEventError extends Error {
   override readonly name = 'UnreadableEventError';

@@ -25,7 +25,7 @@ export interface PersonalKeys {
   /**
    * Undefined for a user who never had one.
    *
-   * @throws EventStoreUnusableError it is under another master key
+   * @throws WrongWrappingKeyError it is under another master key
    */
   keyOf(userId: string): Promise<PersonalKey | undefined>;
   /** The user's key. Where it never had one, a new one, which is durable when this resolves. */

@@ -2,14 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { WrongMasterKeyError } from '../../src/application/master-keys.ts';
 import { openedLog, PersonalFields } from '../../src/application/personal-fields.ts';
 import { machineUsersAsOf } from '../../src/audit/as-of.ts';
 import { userHistory } from '../../src/audit/user-history.ts';
 import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
 import { eventCatalogue } from '../../src/domain/event-catalogue.ts';
 import type { EventSchemas } from '../../src/domain/event-schema.ts';
-import { EventStoreUnavailableError, EventStoreUnusableError } from '../../src/eventstore/errors.ts';
+import {
+  EventStoreUnavailableError,
+  EventStoreUnusableError,
+  WrongWrappingKeyError,
+} from '../../src/eventstore/errors.ts';
 import type { EventStore, JsonObject } from '../../src/eventstore/event-store.ts';
+import { preparePersonalFields } from '../../src/personal-data.ts';
 import { describePersonalKeysContract } from '../contract/personal-keys.contract.ts';
 import { context, emptyStore, node, organizationId, TestClock } from '../support/application.ts';
 import { memoryPersonalKeys } from '../support/memory-personal-keys.ts';
@@ -107,6 +113,17 @@ describe('personal fields', () => {
   it('stay as they are without keys, and those of earlier versions are read', async () => {
     expect(await new PersonalFields().seal(added)).toEqual(added.data);
     expect(await new PersonalFields(memoryPersonalKeys()).open(added)).toEqual(added);
+  });
+
+  it('are told to be under another master key when their keys are, and not when something else is wrong', async () => {
+    for (const [error, told] of [
+      [new WrongWrappingKeyError('the master key is not the one'), WrongMasterKeyError],
+      [new EventStoreUnusableError('the event store refuses the credentials'), EventStoreUnusableError],
+    ] as const) {
+      const keys = { ...memoryPersonalKeys(), keyOf: () => Promise.reject(error) };
+      const prepared = preparePersonalFields(new PersonalFields(keys), emptyStore(), 'the event store');
+      await expect(prepared).rejects.toThrow(told);
+    }
   });
 
   it('are texts of the events’ schemas', () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
+import { WrongWrappingKeyError } from '../../src/eventstore/errors.ts';
 import type { PersonalKeys } from '../../src/eventstore/personal-keys.ts';
 
 const erasedAt = '2026-01-02T03:04:05.678Z';
@@ -93,11 +93,11 @@ export function describeStoredPersonalKeysContract(
       const ids = ['', ...Array.from({ length: 100 }, (_, index) => `${index}`)];
       const made = await Promise.all(ids.map((id) => keys.create(id)));
       keys.close();
-      await expect(open([current]).keyOf('1')).rejects.toThrow(EventStoreUnusableError);
+      await expect(open([current]).keyOf('1')).rejects.toThrow(WrongWrappingKeyError);
       await open([current, old]).prepare();
       const renewed = open([current]);
       expect(await Promise.all(ids.map((id) => renewed.keyOf(id)))).toEqual(made);
-      await expect(open([old]).keyOf('1')).rejects.toThrow(EventStoreUnusableError);
+      await expect(open([old]).keyOf('1')).rejects.toThrow(WrongWrappingKeyError);
       // Once more, with nothing left to do, and with the two in the other order.
       await open([current, old]).prepare();
       expect(await renewed.keyOf('1')).toEqual(made[2]);
@@ -142,7 +142,7 @@ export function describeStoredPersonalKeysContract(
       await open([current, old]).prepare();
       const renewed = open([current]);
       expect(await renewed.keyOf('338')).toEqual(key);
-      await expect(renewed.keyOf('339')).rejects.toThrow(EventStoreUnusableError);
+      await expect(renewed.keyOf('339')).rejects.toThrow(WrongWrappingKeyError);
     });
   });
 }

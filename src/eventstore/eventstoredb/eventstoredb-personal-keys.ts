@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { EventStoreUnusableError, WrongExpectedRevisionError } from '../errors.ts';
+import { EventStoreUnusableError, WrongExpectedRevisionError, WrongWrappingKeyError } from '../errors.ts';
 import type { JsonObject, RecordedEvent } from '../event-store.ts';
 import { serializeNewEvents } from '../new-events.ts';
 import type { PersonalKey, PersonalKeys, StoredPersonalKey } from '../personal-keys.ts';
@@ -75,7 +75,7 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
     if ('erasedAt' in stored) return { erasedAt: stored.erasedAt };
     const key = this.#wrappingKeys.open(userId, stored.wrapped);
     if (key !== undefined) return { key };
-    throw new EventStoreUnusableError(
+    throw new WrongWrappingKeyError(
       'the master key is not the one that the personal keys in the event store are under',
     );
   }

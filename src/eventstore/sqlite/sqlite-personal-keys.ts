@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { EventStoreUnusableError } from '../errors.ts';
+import { WrongWrappingKeyError } from '../errors.ts';
 import type { PersonalKey, PersonalKeys, StoredPersonalKey } from '../personal-keys.ts';
 import { WrappingKeys } from '../wrapping-keys.ts';
 import { createPrivateFile } from './private-file.ts';
@@ -194,7 +194,7 @@ class SqlitePersonalKeys implements PersonalKeys {
   #unwrap(userId: string, wrapped: Uint8Array): Uint8Array {
     const key = this.#wrappingKeys.open(userId, wrapped);
     if (key !== undefined) return key;
-    throw new EventStoreUnusableError(`the master key is not the one that ${this.#file} was written with`);
+    throw new WrongWrappingKeyError(`the master key is not the one that ${this.#file} was written with`);
   }
 }
 
