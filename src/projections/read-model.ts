@@ -88,20 +88,19 @@ export class ReadModel {
   }
 
   /**
-   * As `open`, of which log the file was built is not looked at: `checkLog` has to follow before anything is applied.
+   * As `open`, of which log the file was built is not looked at, and it may lack indexes: a replay has to follow before anything is
+   * asked or applied.
    *
    * @param file made, with mode 0600, when it does not exist; made anew when it is damaged or of another version
    * @param clock by which secrets end
    */
   static openFile(file: string, clock?: () => Date): ReadModel {
-    const db = openCurrent(file) ?? createAnew(file);
-    makeIndexes(db);
-    return new ReadModel(db, clock);
+    return new ReadModel(openCurrent(file) ?? createAnew(file), clock);
   }
 
   /**
-   * As `openFile`, for a file that no answers come from until {@link finish}: a new one has no indexes before, which makes
-   * filling it faster.
+   * As `openFile`, for the replay itself: no answers come from the file until {@link finish}, and a new one has no indexes before,
+   * which makes filling it faster.
    */
   static openForReplay(file: string): ReadModel {
     const db = openCurrent(file) ?? createAnew(file);

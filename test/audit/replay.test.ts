@@ -72,9 +72,12 @@ async function stoppedReplay(
 }
 
 test.each(['with a thread', 'without'])('a replay that was stopped goes on where it was, %s', async (how) => {
-  const { eventStore, file } = await longLog();
+  const { eventStore, file, live } = await longLog();
   const log = how === 'without' ? { eventStore } : { eventStore, file };
   const [built, seen] = await stoppedReplay(log);
+  const withoutIndexes = indexesOf(built);
+  ReadModel.openFile(built).close();
+  expect(indexesOf(built)).toEqual(withoutIndexes);
   const readModel = await ReadModel.open(built, eventStore);
   const { position } = readModel.checkpoint() ?? { position: 0n };
   readModel.close();
@@ -84,6 +87,8 @@ test.each(['with a thread', 'without'])('a replay that was stopped goes on where
   expect(await replayInto(built, log, { onProgress: (position) => void resumed.push(position) })).toBe(true);
   expect(resumed[0]).toBeGreaterThan(Number(position));
   expect(await differences(built, log)).toEqual([]);
+  expect(indexesOf(built)).toEqual(indexesOf(live));
+  expect(indexesOf(live)).not.toEqual(withoutIndexes);
 });
 
 test('a replay by a thread ends at an event that it cannot read, and takes data in any spelling of JSON', async () => {
