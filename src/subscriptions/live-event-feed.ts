@@ -19,9 +19,9 @@ export interface LiveEventFeedOptions {
 const recentLimit = 4096;
 /** The most events in one batch for a follower. */
 const batchLimit = 256;
-/** How many batches read from the store are kept, and for how long, in milliseconds: followers that catch up together share them. */
 /** Followers may begin anywhere, and on a quiet log nothing else makes an end of what they asked for. */
 const recentBatches = 64;
+/** How many batches read from the store are kept, and for how long, in milliseconds: followers that catch up together share them. */
 const storedBatches = { max: 16, ttl: 10_000 } as const;
 /** In milliseconds: what happens within it is told together, so that many followers of a busy log cost little. */
 const gatheringTime = { least: 1, most: 8, perFollower: 0.08 } as const;
