@@ -229,8 +229,12 @@ async function start(
   const catchUp = isShared
     ? undefined
     : new CatchUpThread({
-        file: dataDirectory.eventsFile,
-        personalKeys: personalKeysOptions(dataDirectory, masterKeys),
+        log: {
+          file: dataDirectory.eventsFile,
+          personalKeys: personalKeysOptions(dataDirectory, masterKeys),
+        },
+        onFailure: (error) =>
+          logger.warn({ err: error }, 'the thread for readers far behind fails, they are served without it'),
       });
   onRelease(() => catchUp?.close());
 

@@ -114,7 +114,8 @@ export class LiveEventFeed implements EventFeed {
   async *follow({ after, accept, signal }: FollowOptions): AsyncGenerator<FeedBatch> {
     const stop = AbortSignal.any([signal, this.#stop.signal]);
     let wake = () => {};
-    stop.addEventListener('abort', () => wake(), { once: true });
+    const onStop = () => wake();
+    stop.addEventListener('abort', onStop, { once: true });
     let position = after;
     this.#followers++;
     try {
@@ -134,6 +135,8 @@ export class LiveEventFeed implements EventFeed {
           yield accept === undefined ? read : { ...read, events: read.events.filter(accept) };
       }
     } finally {
+      // Node keeps a signal that depends on others for as long as somebody listens to it.
+      stop.removeEventListener('abort', onStop);
       this.#followers--;
     }
   }

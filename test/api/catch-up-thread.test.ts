@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { expect, onTestFinished, test } from 'vitest';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished, test, vi } from 'vitest';
 import { CatchUpThread } from '../../src/api/events/catch-up-thread.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
@@ -28,7 +29,8 @@ async function catchUp() {
   const { id, type, data, metadata } = added;
   await store.append('machineUser-busy', [{ id, type, data, metadata }], 'no_stream');
   await appendSecretsSet(store, 'busy', count - 1);
-  const thread = new CatchUpThread({ file, personalKeys });
+  const onFailure = (error: unknown) => expect.unreachable(String(error));
+  const thread = new CatchUpThread({ log: { file, personalKeys }, onFailure });
   onTestFinished(() => thread.close());
   expect(thread.isFor(9_999n)).toBe(false);
   expect(thread.isFor(BigInt(count))).toBe(false);
@@ -72,6 +74,43 @@ test('whoever waits is let go when it is closed', async () => {
   const messages = await reading;
   expect(messages.map(([, id]) => id)).toEqual(upTo(messages.length));
   expect(messages.length).toBeLessThan(count);
+});
+
+describe('a thread that fails', () => {
+  const wrappingKeys = [randomBytes(32)];
+  it.each([
+    // What cannot be sent to a thread is refused as the thread is where the system gives none: by the constructor.
+    ['cannot be started', (file: string) => ({ file, wrappingKeys: [() => {}] as unknown as Uint8Array[] })],
+    ['ends at once', (file: string) => ({ file, wrappingKeys })],
+  ])('because it %s leaves readers to the feed, says why, and is started again after a while', async (_, keys) => {
+    const file = join(temporaryFolder(), 'not-there.db');
+    const failures: unknown[] = [];
+    const thread = new CatchUpThread({
+      log: { file, personalKeys: keys(file) },
+      onFailure: (error) => failures.push(error),
+    });
+    onTestFinished(() => thread.close());
+    const failsAgain = (times: number) =>
+      eventually(() => {
+        expect(thread.isFor(BigInt(count))).toBe(false);
+        expect(failures).toHaveLength(times);
+      });
+    await failsAgain(1);
+    let started = 0;
+    const onWorker = () => started++;
+    process.on('worker', onWorker);
+    onTestFinished(() => void process.off('worker', onWorker));
+    for (let turn = 0; turn < 10; turn++) {
+      expect(thread.isFor(BigInt(count))).toBe(false);
+      await nextTurn();
+    }
+    expect(started).toBe(0);
+    expect(failures).toHaveLength(1);
+    const later = performance.now() + 60_000;
+    const now = vi.spyOn(performance, 'now').mockReturnValue(later);
+    onTestFinished(() => now.mockRestore());
+    await failsAgain(2);
+  });
 });
 
 test('a reader that is far behind gets every event once and in order, and what comes then', async () => {

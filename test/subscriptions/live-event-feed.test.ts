@@ -1,4 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { getEventListeners } from 'node:events';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { EventStoreUnavailableError } from '../../src/eventstore/errors.ts';
 import type { EventStore, RecordedEvent } from '../../src/eventstore/event-store.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
@@ -59,6 +60,22 @@ test('what nobody followed is given to whoever asks for it later, and what happe
   expect(watched).toEqual([2n, 4n]);
   end.abort();
   await Promise.all([watching, following]);
+});
+
+test('whoever stops following leaves nothing behind at the signals', async () => {
+  const store = emptyStore();
+  await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
+  const { feed } = await deliveryNode(store);
+  const { signal } = new AbortController();
+  const any = vi.spyOn(AbortSignal, 'any');
+  onTestFinished(() => any.mockRestore());
+  for await (const { events } of feed.follow({ after: 0n, signal })) {
+    expect(events.length).toBeGreaterThan(0);
+    break;
+  }
+  const place = any.mock.calls.findIndex(([signals]) => [...signals].includes(signal));
+  const followed = any.mock.results[place]?.value as AbortSignal;
+  expect(getEventListeners(followed, 'abort')).toEqual([]);
 });
 
 test('workers of webhooks do not begin again and again where the feed has ended', async () => {

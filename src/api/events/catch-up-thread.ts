@@ -17,12 +17,20 @@ export type CatchUpAnswer = 'ready' | 'failed' | StoredFeedPart;
 
 /** So far behind, in events, a reader is worth a thread: it takes as long to start as to read some thousands here. */
 const farBehind = 10_000n;
-/** The last of them come from the feed, which keeps them. */
+/** The last of them come from the feed, which keeps them while anybody follows it, and else reads them from the store. */
 const almostThere = 256n;
 /** How many parts are kept, and for how long, in milliseconds: readers that catch up together share them. */
 const keptParts = { max: 16, ttl: 10_000 } as const;
 /** In milliseconds: the thread ends when nobody has asked it for so long. It takes memory. */
 const patience = 10_000;
+/** In milliseconds: how long a thread that failed is not started again. */
+const pauseAfterFailure = 30_000;
+
+export interface CatchUpOptions {
+  readonly log: StoredFeedOptions;
+  /** Told when the thread cannot be started, or ends by an error. Readers do not notice. */
+  readonly onFailure: (error: unknown) => void;
+}
 
 /**
  * Makes the texts for readers that are far behind on a thread of its own, which reads the log file by itself. This thread only
@@ -31,22 +39,24 @@ const patience = 10_000;
  * Whatever the thread cannot do is left to the feed: it meets the same event, and says what is wrong with it.
  */
 export class CatchUpThread {
-  readonly #log: StoredFeedOptions;
+  readonly #options: CatchUpOptions;
   readonly #parts = new LRUCache<string, Promise<StoredFeedPart | undefined>>(keptParts);
   #worker: Worker | undefined;
   #isReady = false;
+  /** As `performance.now()`: when a thread may be started. */
+  #notBefore = 0;
   /** Who waits for answers, oldest first. */
   #asked: ((part: StoredFeedPart | undefined) => void)[] = [];
   #end: NodeJS.Timeout | undefined;
 
-  constructor(log: StoredFeedOptions) {
-    this.#log = log;
+  constructor(options: CatchUpOptions) {
+    this.#options = options;
   }
 
   /** Whether the next texts are to come from here. The first time they are not: the thread is then started. */
   isFor(behind: bigint): boolean {
     if (behind < farBehind) return false;
-    this.#worker ??= this.#start();
+    if (this.#worker === undefined && performance.now() >= this.#notBefore) this.#start();
     return this.#isReady;
   }
 
@@ -100,26 +110,41 @@ export class CatchUpThread {
     });
   }
 
-  #start(): Worker {
+  #start(): void {
+    try {
+      this.#worker = this.#startedWorker();
+      this.#endLater();
+    } catch (error) {
+      // The system gives no thread.
+      this.#onFailure(error);
+    }
+  }
+
+  #onFailure(error: unknown): void {
+    this.#notBefore = performance.now() + pauseAfterFailure;
+    this.#options.onFailure(error);
+  }
+
+  #startedWorker(): Worker {
     const script = new URL(`./catch-up-worker${extname(import.meta.filename)}`, import.meta.url);
-    const worker = new Worker(script, { workerData: this.#log });
+    const worker = new Worker(script, { workerData: this.#options.log });
     worker.unref();
     worker.on('message', (answer: CatchUpAnswer) => {
       if (answer === 'ready') this.#isReady = true;
       else this.#asked.shift()?.(answer === 'failed' ? undefined : answer);
     });
-    worker.on('error', () => {});
+    worker.on('error', (error) => this.#onFailure(error));
     worker.on('exit', () => {
       this.#worker = undefined;
       this.#isReady = false;
       this.#parts.clear();
       for (const resolve of this.#asked.splice(0)) resolve(undefined);
     });
-    this.#endLater(worker);
     return worker;
   }
 
-  #endLater(worker = this.#worker): void {
+  #endLater(): void {
+    const worker = this.#worker;
     clearTimeout(this.#end);
     this.#end = setTimeout(() => void worker?.terminate(), patience).unref();
   }
