@@ -195,12 +195,24 @@ async function start(
   const machineUsers = new MachineUsers(commands, hasher, owners, personalFields);
   const machineSecrets = new MachineSecrets(commands, hasher);
   const directory = readModel.queries;
+  const catchUp = isShared
+    ? undefined
+    : new CatchUpThread({
+        log: {
+          file: dataDirectory.eventsFile,
+          personalKeys: personalKeysOptions(dataDirectory, masterKeys),
+        },
+        onFailure: (error) =>
+          logger.warn({ err: error }, 'the thread for readers far behind fails, they are served without it'),
+      });
+  onRelease(() => catchUp?.close());
   const erasures = new Erasures({
     eventStore: storedLog,
     commands,
     personalFields,
     directory,
     dropTraces: () => {
+      catchUp?.forget();
       if (readModel.dropTraces()) return;
       throw new Error('the read model is being read: what was deleted is still in its file');
     },
@@ -225,18 +237,6 @@ async function start(
     heartbeatInterval,
   });
   onRelease(() => feed.stop());
-
-  const catchUp = isShared
-    ? undefined
-    : new CatchUpThread({
-        log: {
-          file: dataDirectory.eventsFile,
-          personalKeys: personalKeysOptions(dataDirectory, masterKeys),
-        },
-        onFailure: (error) =>
-          logger.warn({ err: error }, 'the thread for readers far behind fails, they are served without it'),
-      });
-  onRelease(() => catchUp?.close());
 
   const { webhooks, dispatcher } = createWebhookDelivery(config, {
     isShared,

@@ -20,7 +20,7 @@ export interface ErasuresOptions {
   readonly commands: CommandHandler;
   readonly personalFields: PersonalFields;
   readonly directory: { erasedUsers(): Iterable<ErasedUser> };
-  /** Overwrites what the read model has deleted. */
+  /** Forgets texts that were made before, and overwrites what the read model has deleted. */
   readonly dropTraces: () => void;
 }
 

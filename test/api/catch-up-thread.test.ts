@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, test, vi } from 'vitest';
 import { CatchUpThread } from '../../src/api/events/catch-up-thread.ts';
+import { PersonalFields } from '../../src/application/personal-fields.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
 import { appendSecretsSet, openEventSource } from '../support/event-stream.ts';
@@ -14,21 +15,29 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const count = 12_000;
 const request = { after: 0n, selection: { types: [] }, source: 'https://keyturn.example', idSuffix: '.key' };
-const told = { position: BigInt(count), accessVersion: 0 };
+const told = { position: BigInt(count) };
 
 /** A thread that is ready, on a log of many secrets set. */
 async function catchUp() {
   const folder = temporaryFolder();
   const file = join(folder, 'events.db');
   const personalKeys = { file: join(folder, 'personal-keys.db'), wrappingKeys: [randomBytes(32)] };
-  openSqlitePersonalKeys(personalKeys).close();
+  const keys = openSqlitePersonalKeys(personalKeys);
+  onTestFinished(() => keys.close());
+  const fields = new PersonalFields(keys);
   const store = openSqliteEventStore({ file });
   onTestFinished(() => store.close());
   const [added] = sampleEvents().filter(({ type }) => type === 'MachineUserAdded');
   if (added === undefined) throw new Error('an event expected');
-  const { id, type, data, metadata } = added;
-  await store.append('machineUser-busy', [{ id, type, data, metadata }], 'no_stream');
-  await appendSecretsSet(store, 'busy', count - 1);
+  const add = async (userId: string) => {
+    const stream = `machineUser-${userId}`;
+    const event = { ...added, stream, id: randomUUID() };
+    await store.append(stream, [{ ...event, data: await fields.seal(event) }], 'no_stream');
+  };
+  await add('busy');
+  await appendSecretsSet(store, 'busy', 399);
+  await add('other');
+  await appendSecretsSet(store, 'busy', count - 401);
   const onFailure = (error: unknown) => expect.unreachable(String(error));
   const thread = new CatchUpThread({ log: { file, personalKeys }, onFailure });
   onTestFinished(() => thread.close());
@@ -40,7 +49,7 @@ async function catchUp() {
     for await (const part of thread.parts(request, told, signal)) text += part.text;
     return [...text.matchAll(/^id: (\d+)\.key\ndata: [^\n]*"position":"(\d+)"[^\n]*\n\n/gm)];
   };
-  return { thread, file, read };
+  return { thread, file, fields, read };
 }
 
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => String(index + 1));
@@ -67,6 +76,27 @@ test('at an event that cannot be read it leaves the rest to others, and goes on 
   expect((await rest.next()).value?.text).toMatch(/^id: 5001\.key\n/);
 });
 
+test.each(['', '.key'])(
+  'what was made before somebody was erased is not given after it, ids end with "%s"',
+  async (idSuffix) => {
+    const { thread, fields } = await catchUp();
+    const { signal } = new AbortController();
+    const parts = () => thread.parts({ ...request, idSuffix }, told, signal);
+    const [reading, inFront] = [parts(), parts()];
+    const first = await reading.next();
+    expect(first.value?.text).toContain('name-value');
+    expect(first.value?.position).toBeLessThan(401n);
+    // What the other reader gets is answered after the second part of this one was.
+    await inFront.next();
+    expect((await inFront.next()).value?.text).toContain('name-value');
+    await fields.erase('other', '2026-03-04T05:06:07.890Z');
+    thread.forget();
+    const second = (await reading.next()).value?.text;
+    expect(second).toContain('(erased 2026-03-04T05:06:07.890Z)');
+    expect(second).not.toContain('name-value');
+  },
+);
+
 test('whoever waits is let go when it is closed', async () => {
   const { thread, read } = await catchUp();
   const reading = read();
@@ -82,35 +112,38 @@ describe('a thread that fails', () => {
     // What cannot be sent to a thread is refused as the thread is where the system gives none: by the constructor.
     ['cannot be started', (file: string) => ({ file, wrappingKeys: [() => {}] as unknown as Uint8Array[] })],
     ['ends at once', (file: string) => ({ file, wrappingKeys })],
-  ])('because it %s leaves readers to the feed, says why, and is started again after a while', async (_, keys) => {
-    const file = join(temporaryFolder(), 'not-there.db');
-    const failures: unknown[] = [];
-    const thread = new CatchUpThread({
-      log: { file, personalKeys: keys(file) },
-      onFailure: (error) => failures.push(error),
-    });
-    onTestFinished(() => thread.close());
-    const failsAgain = (times: number) =>
-      eventually(() => {
-        expect(thread.isFor(BigInt(count))).toBe(false);
-        expect(failures).toHaveLength(times);
+  ])(
+    'because it %s leaves readers to the feed, says why, and is started again after a while',
+    async (_, keys) => {
+      const file = join(temporaryFolder(), 'not-there.db');
+      const failures: unknown[] = [];
+      const thread = new CatchUpThread({
+        log: { file, personalKeys: keys(file) },
+        onFailure: (error) => failures.push(error),
       });
-    await failsAgain(1);
-    let started = 0;
-    const onWorker = () => started++;
-    process.on('worker', onWorker);
-    onTestFinished(() => void process.off('worker', onWorker));
-    for (let turn = 0; turn < 10; turn++) {
-      expect(thread.isFor(BigInt(count))).toBe(false);
-      await nextTurn();
-    }
-    expect(started).toBe(0);
-    expect(failures).toHaveLength(1);
-    const later = performance.now() + 60_000;
-    const now = vi.spyOn(performance, 'now').mockReturnValue(later);
-    onTestFinished(() => now.mockRestore());
-    await failsAgain(2);
-  });
+      onTestFinished(() => thread.close());
+      const failsAgain = (times: number) =>
+        eventually(() => {
+          expect(thread.isFor(BigInt(count))).toBe(false);
+          expect(failures).toHaveLength(times);
+        });
+      await failsAgain(1);
+      let started = 0;
+      const onWorker = () => started++;
+      process.on('worker', onWorker);
+      onTestFinished(() => void process.off('worker', onWorker));
+      for (let turn = 0; turn < 10; turn++) {
+        expect(thread.isFor(BigInt(count))).toBe(false);
+        await nextTurn();
+      }
+      expect(started).toBe(0);
+      expect(failures).toHaveLength(1);
+      const later = performance.now() + 60_000;
+      const now = vi.spyOn(performance, 'now').mockReturnValue(later);
+      onTestFinished(() => now.mockRestore());
+      await failsAgain(2);
+    },
+  );
 });
 
 test('a reader that is far behind gets every event once and in order, and what comes then', async () => {

@@ -43,6 +43,7 @@ export class CatchUpThread {
   readonly #parts = new LRUCache<string, Promise<StoredFeedPart | undefined>>(keptParts);
   #worker: Worker | undefined;
   #isReady = false;
+  #erasures = 0;
   /** As `performance.now()`: when a thread may be started. */
   #notBefore = 0;
   /** Who waits for answers, oldest first. */
@@ -63,28 +64,39 @@ export class CatchUpThread {
   /**
    * Until almost nothing is left, or the thread cannot go on. What is not asked for is not read, but for the next part.
    *
-   * @param told how far the log may be told. What was made before somebody was erased, or access changed, is not given again
+   * @param told how far the log may be told
    */
   async *parts(
     request: Omit<CatchUpRequest, 'until'>,
-    told: { readonly position: bigint; readonly accessVersion: number },
+    told: { readonly position: bigint },
     signal: AbortSignal,
   ): AsyncGenerator<StoredFeedPart> {
     const formKey = JSON.stringify([request.selection, request.idSuffix]);
-    const partAfter = (after: bigint) =>
-      told.position - after < almostThere
-        ? undefined
-        : this.#partOnce(
-            { ...request, after, until: told.position },
-            `${told.accessVersion} ${after} ${formKey}`,
-          );
-    let next = partAfter(request.after);
+    const ask = (after: bigint) => {
+      if (told.position - after < almostThere) return undefined;
+      const part = this.#partOnce({ ...request, after, until: told.position }, `${after} ${formKey}`);
+      return { part, erasures: this.#erasures };
+    };
+    let position = request.after;
+    let next = ask(position);
     while (next !== undefined && !signal.aborted) {
-      const part = await next;
+      const part = await next.part;
       if (part === undefined) return;
-      next = partAfter(part.position);
+      // It may tell who somebody was who is erased now. A reader takes it long after it was made.
+      if (next.erasures !== this.#erasures) {
+        next = ask(position);
+        continue;
+      }
+      position = part.position;
+      next = ask(position);
       yield part;
     }
+  }
+
+  /** Somebody was erased: what was made before is not given any more. */
+  forget(): void {
+    this.#erasures++;
+    this.#parts.clear();
   }
 
   async close(): Promise<void> {
