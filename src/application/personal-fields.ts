@@ -81,7 +81,7 @@ export class PersonalFields {
     const opened: RecordedEvent[] = [];
     for (const event of events) {
       opened.push(isSealed(event) ? await this.open(event) : event);
-      if (event.type === 'MachineUserErased') this.#forget(event);
+      if (event.type === 'MachineUserErased') this.forget(event);
     }
     return opened;
   }
@@ -141,8 +141,12 @@ export class PersonalFields {
     }
   }
 
-  /** The key may be there for a moment still, or until a crash is mended: nobody here uses it any more. */
-  #forget({ stream, metadata }: RecordedEvent): void {
+  /**
+   * The key may be there for a moment still, or until a crash is mended: nobody here uses it any more.
+   *
+   * @param erasure a `MachineUserErased`
+   */
+  forget({ stream, metadata }: Pick<RecordedEvent, 'stream' | 'metadata'>): void {
     const userId = idOfStream(stream);
     if (!this.#erased.has(userId)) this.#erased.set(userId, { erasedAt: String(metadata['occurredAt']) });
     this.#recent.delete(userId);

@@ -9,7 +9,7 @@ import {
   type SqlitePersonalKeysOptions,
 } from '../eventstore/sqlite/sqlite-personal-keys.ts';
 import { parsedJson, type StoredEvent, StoredLog } from '../eventstore/sqlite/stored-events.ts';
-import { cloudEventOf } from './cloud-event.ts';
+import { cloudEventOf, type PlacedEvent } from './cloud-event.ts';
 import { type EventSelection, isSubjectSelected, isTypeSelected } from './feed-event.ts';
 import { isBookkeeping, isPublishedEventType } from './published-events.ts';
 
@@ -46,7 +46,7 @@ const tooLong = 1024 * 1024;
 /**
  * Reads a log file as subscribers are told of it, without what a store and a feed do for others: for a thread of its own.
  *
- * Events are checked as everywhere: one that does not fit its schema, or is of a newer version, is an error.
+ * Each event that is told is checked as everywhere: one that does not fit its schema, or is of a newer version, is an error.
  */
 export class StoredFeed {
   readonly #log: StoredLog;
@@ -72,8 +72,8 @@ export class StoredFeed {
   ): Promise<StoredFeedPart> {
     const { after, until } = request;
     // Of this part alone: a key that is destroyed meanwhile opens nothing in the next one.
-    let opener: PersonalFields | undefined;
-    const openerOfPart = () => (opener ??= new PersonalFields(this.#personalKeys, false));
+    let opener: Opener | undefined;
+    const openerOfPart = () => (opener ??= this.#opener());
     let text = '';
     let position: bigint | number = after;
     for (let read = 0; read < mostRead && text.length < longEnough; read += pageSize) {
@@ -100,7 +100,7 @@ export class StoredFeed {
   #jsonOf(
     stored: StoredEvent,
     request: StoredFeedRequest,
-    opener: () => PersonalFields,
+    opener: () => Opener,
   ): string | undefined | Promise<string | undefined> {
     if (!isTypeSelected(stored.type, request.selection)) return this.#passOver(stored);
     const event: EventOfLog = { stored, data: parsedJson(stored.data, stored) as JsonObject };
@@ -109,6 +109,21 @@ export class StoredFeed {
       return organizationId.then((found) => jsonOf(event, found, request, opener));
     }
     return jsonOf(event, organizationId, request, opener);
+  }
+
+  /** The log has the last word on who is erased: where a key could not be destroyed, it is there still. */
+  #opener(): Opener {
+    const personalFields = new PersonalFields(this.#personalKeys, false);
+    const streams = new Set<string>();
+    return (placed) => {
+      const { stream } = placed;
+      const erasure = streams.has(stream) ? undefined : this.#log.latest(stream, 'MachineUserErased');
+      streams.add(stream);
+      if (erasure !== undefined) {
+        personalFields.forget({ stream, metadata: parsedJson(erasure.metadata, erasure) as JsonObject });
+      }
+      return personalFields.open(placed);
+    };
   }
 
   /** What is not told may name the owner of what is. */
@@ -121,6 +136,9 @@ export class StoredFeed {
   }
 }
 
+/** Opens an event with sealed fields. */
+type Opener = (placed: PlacedEvent) => Promise<PlacedEvent>;
+
 interface EventOfLog {
   readonly stored: StoredEvent;
   readonly data: JsonObject;
@@ -130,7 +148,7 @@ function jsonOf(
   { stored, data }: EventOfLog,
   organizationId: string | undefined,
   { selection, source }: StoredFeedRequest,
-  opener: () => PersonalFields,
+  opener: () => Opener,
 ): string | undefined | Promise<string> {
   const { stream, id, type } = stored;
   if (!isSubjectSelected({ organizationId, userId: userOf({ stream, data }) }, selection)) return undefined;
@@ -140,7 +158,5 @@ function jsonOf(
   const placed = { stream, id, type, data, metadata, position, streamVersion };
   const context = { source, organizationId };
   if (!isSealed(placed)) return JSON.stringify(cloudEventOf(placed, context));
-  return opener()
-    .open(placed)
-    .then((opened) => JSON.stringify(cloudEventOf(opened, context)));
+  return opener()(placed).then((opened) => JSON.stringify(cloudEventOf(opened, context)));
 }

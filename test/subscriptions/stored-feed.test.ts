@@ -9,6 +9,7 @@ import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-perso
 import { type EventSelection, FeedEventReader, isSelected } from '../../src/subscriptions/feed-event.ts';
 import { publishedEventTypes } from '../../src/subscriptions/published-events.ts';
 import { StoredFeed } from '../../src/subscriptions/stored-feed.ts';
+import { givenTime } from '../support/given-when-then.ts';
 import { sampleEvents } from '../support/sample-events.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -16,7 +17,7 @@ const source = 'https://keyturn.example';
 const organizations = ['org-1', 'org-2'];
 const users = ['user-1', 'user-2', 'user-3'];
 
-/** A log with an event of every type, of users of two organizations, with personal fields sealed. */
+/** A log with an event of every type, of users of two organizations, with personal fields sealed. The last user is erased. */
 async function log() {
   const folder = temporaryFolder();
   const file = join(folder, 'events.db');
@@ -37,9 +38,9 @@ async function log() {
     await store.append(stream, [{ id, type, data, metadata }], 'any');
   };
   // Users are added first: that tells whose they are.
-  const samples = sampleEvents().toSorted(
-    (a, b) => Number(b.type === 'MachineUserAdded') - Number(a.type === 'MachineUserAdded'),
-  );
+  const samples = sampleEvents()
+    .filter(({ type }) => type !== 'MachineUserErased')
+    .toSorted((a, b) => Number(b.type === 'MachineUserAdded') - Number(a.type === 'MachineUserAdded'));
   for (const event of samples) {
     const category = event.stream.slice(0, event.stream.indexOf('-'));
     for (const [index, userId] of users.entries()) {
@@ -48,7 +49,15 @@ async function log() {
       await append(`${category}-${userId}`, { ...event, data });
     }
   }
-  return { folder, file, store, fields, feed, opened: openedLog(store, fields) };
+  await append('machineUser-user-3', erasure());
+  await fields.erase('user-3', givenTime);
+  return { folder, file, store, fields, feed, append, opened: openedLog(store, fields) };
+}
+
+function erasure() {
+  const [event] = sampleEvents().filter(({ type }) => type === 'MachineUserErased');
+  if (event === undefined) throw new Error('an event expected');
+  return event;
 }
 
 type Log = Awaited<ReturnType<typeof log>>;
@@ -115,6 +124,19 @@ describe('the log as a thread reads it', () => {
     const after = await toldByStoredFeed(written, 0n, head, added);
     expect(after.text).toContain('"name":"(erased 2026-03-04T05:06:07.890Z)"');
     expect(after.text).not.toContain('name-value');
+  });
+
+  it('does not tell who a user was from the event on that says so, also where the key is there still', async () => {
+    const written = await log();
+    const names = async () => {
+      const added = { types: ['MachineUserAdded' as const] };
+      const { text } = await toldByStoredFeed(written, 0n, await headOf(written), added);
+      return [...text.matchAll(/"name":"([^"]*)"/g)].map(([, name]) => name);
+    };
+    const erased = `(erased ${givenTime})`;
+    expect(await names()).toEqual(['name-value', 'name-value', erased]);
+    await written.append('machineUser-user-2', erasure());
+    expect(await names()).toEqual(['name-value', erased, erased]);
   });
 
   it('comes in parts, however much there is', async () => {

@@ -50,6 +50,7 @@ export function* storedEvents(
 export class StoredLog {
   readonly #db: DatabaseSync;
   readonly #page: StatementSync;
+  readonly #latest: StatementSync;
 
   /** @throws EventStoreUnusableError `file` is no event log of this version */
   constructor(file: string) {
@@ -62,6 +63,11 @@ export class StoredLog {
       );
       // Rows as arrays are made in two thirds of the time.
       this.#page.setReturnArrays(true);
+      this.#latest = this.#db.prepare(
+        `SELECT position, stream, revision, id, type, data, metadata
+           FROM events WHERE stream = ? AND type = ? ORDER BY revision DESC LIMIT 1`,
+      );
+      this.#latest.setReturnArrays(true);
     } catch (error) {
       this.#db.close();
       throw error;
@@ -72,6 +78,12 @@ export class StoredLog {
   read(after: bigint | number, until: bigint | undefined, limit: number): StoredEvent[] {
     const rows = this.#page.all(after, until ?? maxInteger, limit) as unknown as StoredRow[];
     return rows.map(toStoredEvent);
+  }
+
+  /** The last event of a type in a stream, wherever in the log it stands. */
+  latest(stream: string, type: string): StoredEvent | undefined {
+    const row = this.#latest.get(stream, type) as unknown as StoredRow | undefined;
+    return row && toStoredEvent(row);
   }
 
   close(): void {
