@@ -3,6 +3,7 @@ import { KeyturnError } from '../domain/errors.ts';
 /**
  * Does `work` for as long as somebody waits for the answer, and no longer than `limit` milliseconds.
  *
+ * @param limit where nothing is left, nothing is begun
  * @param gone aborts when nobody waits any more; its reason is then thrown
  * @param work gets a signal to stop by; where it does not, the answer does not wait for it
  * @throws KeyturnError `REQUEST_TIMEOUT`
@@ -12,6 +13,7 @@ export async function withDeadline<Result>(
   gone: AbortSignal,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
+  if (limit <= 0) throw new KeyturnError('REQUEST_TIMEOUT');
   const controller = new AbortController();
   const { promise: ended, reject } = Promise.withResolvers<never>();
   const end = (reason: unknown) => {

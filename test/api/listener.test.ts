@@ -10,7 +10,11 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, createClient } from '@connectrpc/connect';
 import { compressionGzip, createGrpcTransport } from '@connectrpc/connect-node';
 import { AdminService } from '@zitadel/proto/zitadel/admin_pb.js';
-import { GetUserByIDRequestSchema, ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import {
+  AddMachineUserRequestSchema,
+  GetUserByIDRequestSchema,
+  ManagementService,
+} from '@zitadel/proto/zitadel/management_pb.js';
 import fc from 'fast-check';
 import { generate } from 'selfsigned';
 import { describe, expect, it, test, vi } from 'vitest';
@@ -312,6 +316,21 @@ describe('gRPC', () => {
   ])('refuses a call with %s', async (_, body, headers, code) => {
     const { url } = await runningService();
     expect(await rawGrpc(url, `${path}/Healthz`, '', body, headers)).toBe(String(code));
+  });
+
+  it('does nothing where the deadline has passed before the message was read', async () => {
+    const running = await runningService();
+    const { client, headers } = await grpcClient(running);
+    const user = create(AddMachineUserRequestSchema, { userId: 'late', userName: 'late', name: 'Late' });
+    const message = grpcMessage(toBinary(AddMachineUserRequestSchema, user));
+    const deadline = { 'grpc-timeout': '1n' };
+    const add = `${path}/AddMachineUser`;
+    const [, token = ''] = headers.authorization.split(' ');
+    expect(await rawGrpc(running.url, add, token, message, deadline)).toBe(String(Code.DeadlineExceeded));
+    await expect(client.getUserByID({ id: 'late' }, { headers })).rejects.toMatchObject({
+      code: Code.NotFound,
+    });
+    expect(await rawGrpc(running.url, add, token, message)).toBe('0');
   });
 
   it('compresses a long answer for whoever takes that', async () => {

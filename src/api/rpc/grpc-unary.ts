@@ -59,6 +59,7 @@ export async function serveGrpcUnary(
 ): Promise<'served' | ReadBody> {
   const gone = requestGone(reply);
   if (gone.aborted) return 'served';
+  const begin = performance.now();
   const body = await readBody(request.raw, prefixLength + maxMessageBytes);
   if (body === undefined) return 'served';
   const message = body.isWhole ? readMessage(method, Buffer.concat(body.chunks)) : undefined;
@@ -71,7 +72,8 @@ export async function serveGrpcUnary(
   let answer: Buffer | undefined;
   let trailer: Headers | undefined;
   try {
-    const limit = Math.min(timeLimit, deadline.timeoutMs ?? timeLimit);
+    const { timeoutMs = Number.POSITIVE_INFINITY } = deadline;
+    const limit = Math.min(timeLimit, timeoutMs - (performance.now() - begin));
     const response = await withDeadline(limit, gone, (signal) =>
       callMethod(method, { message, responseHeaders, signal }, request),
     );
