@@ -38,8 +38,7 @@ export class WebhookSender {
     signal: AbortSignal,
   ): Promise<WebhookAnswer> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#timeout)]);
-    this.#client ??= loadClient(this.#policy, this.#timeout);
-    const { request, agent } = await this.#client;
+    const { request, agent } = await this.#loadedClient();
     let target = new URL(url);
     for (let redirects = 0; ; redirects++) {
       this.#policy.checkConnection(target.protocol, target.hostname);
@@ -66,7 +65,18 @@ export class WebhookSender {
   }
 
   async close(): Promise<void> {
-    await (await this.#client)?.agent.destroy();
+    // What could not be loaded need not be closed: who wanted it was told.
+    const client = await this.#client?.catch(() => undefined);
+    await client?.agent.destroy();
+  }
+
+  /** Tried again with the next delivery where it cannot be loaded. */
+  #loadedClient(): ReturnType<typeof loadClient> {
+    this.#client ??= loadClient(this.#policy, this.#timeout).catch((error: unknown) => {
+      this.#client = undefined;
+      throw error;
+    });
+    return this.#client;
   }
 }
 
