@@ -327,6 +327,9 @@ describe('gRPC', () => {
     const add = `${path}/AddMachineUser`;
     const [, token = ''] = headers.authorization.split(' ');
     expect(await rawGrpc(running.url, add, token, message, deadline)).toBe(String(Code.DeadlineExceeded));
+    // Which would be done before any timer ends it.
+    const healthz = rawGrpc(running.url, `${path}/Healthz`, '', Buffer.alloc(5), deadline);
+    expect(await healthz).toBe(String(Code.DeadlineExceeded));
     await expect(client.getUserByID({ id: 'late' }, { headers })).rejects.toMatchObject({
       code: Code.NotFound,
     });
