@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished, test, vi } from 'vitest';
 import { CatchUpThread } from '../../src/api/events/catch-up-thread.ts';
 import { PersonalFields } from '../../src/application/personal-fields.ts';
@@ -127,16 +128,19 @@ describe('a thread that fails', () => {
           expect(thread.isFor(BigInt(count))).toBe(false);
           expect(failures).toHaveLength(times);
         });
-      await failsAgain(1);
-      let started = 0;
-      const onWorker = () => started++;
+      const started: Worker[] = [];
+      const onWorker = (worker: Worker) => started.push(worker);
       process.on('worker', onWorker);
       onTestFinished(() => void process.off('worker', onWorker));
+      await failsAgain(1);
+      const hasEnded = ({ threadId }: Worker) => threadId === -1;
+      await eventually(() => expect(started.every(hasEnded)).toBe(true));
+      const startedBefore = started.length;
       for (let turn = 0; turn < 10; turn++) {
         expect(thread.isFor(BigInt(count))).toBe(false);
         await nextTurn();
       }
-      expect(started).toBe(0);
+      expect(started).toHaveLength(startedBefore);
       expect(failures).toHaveLength(1);
       const later = performance.now() + 60_000;
       const now = vi.spyOn(performance, 'now').mockReturnValue(later);
