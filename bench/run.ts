@@ -38,7 +38,7 @@ const scales: Record<'full' | 'quick' | 'smoke', Scale> = {
   full: {
     rounds: 5,
     warmUpRounds: 1,
-    seconds: 1.2,
+    seconds: 1,
     overloadSeconds: 3,
     slowHashes: 64,
     clients: 10_000,

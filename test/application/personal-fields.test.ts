@@ -168,7 +168,7 @@ describe('a log whose personal fields are sealed', () => {
       expect(await Array.fromAsync(stored.readAll())).toEqual(asStored);
       expect(isIntact(await verifyLog({ eventStore: stored }))).toBe(true);
     });
-    await fc.assert(run, { numRuns: 30, interruptAfterTimeLimit: 15_000 });
+    await fc.assert(run, { numRuns: 30, interruptAfterTimeLimit: 8_000 });
   });
 
   it('is followed on when its keys could not be reached for a while', async () => {

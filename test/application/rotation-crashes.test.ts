@@ -261,7 +261,7 @@ test('rotation keeps its promises over random commands, policies, clocks and cra
         await service.stop();
       }
     }),
-    { numRuns: 25, interruptAfterTimeLimit: 20_000 },
+    { numRuns: 25, interruptAfterTimeLimit: 12_000 },
   );
   expect(crashes).toBeGreaterThan(0);
 });
