@@ -1,6 +1,7 @@
 import { type AccessTokenEvent, accessTokenEventSchemas } from './access-token/decider.ts';
 import { type CheckpointKeyEvent, checkpointKeyEventSchemas } from './checkpoint-key/decider.ts';
 import { type ClientAssertionEvent, clientAssertionEventSchemas } from './client-assertion/decider.ts';
+import { compiledWhenUsed } from './compiled-when-used.ts';
 import type { Occurred } from './decider.ts';
 import { type Editor, type EventMetadata, eventMetadataSchema } from './event-metadata.ts';
 import { EventSchemaError, type EventSchemas, upcastEvent } from './event-schema.ts';
@@ -58,13 +59,15 @@ export function readStoredEvent(stored: {
   return { ...readStoredData(stored.type, stored.data, schemaVersion), occurredAt, editor };
 }
 
+const checkMetadata = compiledWhenUsed(eventMetadataSchema);
+
 /** A part of {@link readStoredEvent}, for those who share the work: everything but the data. */
 export function readStoredMetadata(stored: {
   readonly id: string;
   readonly type: string;
   readonly metadata: unknown;
 }): EventMetadata {
-  const metadata = eventMetadataSchema.safeParse(stored.metadata);
+  const metadata = checkMetadata(stored.metadata);
   if (!metadata.success) {
     throw new EventSchemaError(`event ${stored.id} (${stored.type}) has no readable metadata`);
   }

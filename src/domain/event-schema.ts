@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { compiledWhenUsed } from './compiled-when-used.ts';
 import type { DomainEvent } from './decider.ts';
 
 /** Turns the data of one schema version into that of the next. */
@@ -66,8 +67,18 @@ function schemaOf(schemas: EventSchemas, type: string): EventSchema {
   return schema;
 }
 
+const checks = new WeakMap<EventSchema, ReturnType<typeof checkOf>>();
+
+function checkOf(schema: EventSchema): (value: unknown) => z.ZodSafeParseResult<object> {
+  const known = checks.get(schema);
+  if (known !== undefined) return known;
+  const check = compiledWhenUsed(schema.data);
+  checks.set(schema, check);
+  return check;
+}
+
 function parse(schema: EventSchema, type: string, data: object): object {
-  const result = schema.data.safeParse(data);
+  const result = checkOf(schema)(data);
   if (result.success) return result.data;
   // Paths and rules only: a value may be a hash.
   const faults = result.error.issues.map((issue) => `${issue.path.join('.') || 'data'}: ${issue.code}`);
