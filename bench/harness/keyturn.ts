@@ -72,7 +72,7 @@ export function serveKeyturn(folder: string, settings: readonly string[] = []): 
   const [, ...words] = packageJson.scripts.start.split(' ');
   const nodeOptions = words.filter((word) => word.startsWith('--'));
   const args = ['serve', '--port', '0', ...settings];
-  return startServer('../src/cli/main.ts', args, serving, folder, nodeOptions);
+  return startServer('../src/cli/main.js', args, serving, folder, nodeOptions);
 }
 
 const temporaryFolders: string[] = [];

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import writeFileAtomic from 'write-file-atomic';
-import { environmentOfOthers } from './compile-cache.ts';
+import { environmentOfOthers } from './compile-cache.js';
 import {
   reportingServiceErrors,
   ServiceClient,

@@ -77,7 +77,7 @@ test.skipIf(!existsSync('/dev/full'))(
   'a log that cannot be written stops neither the service nor its end',
   async () => {
     const [program, ...args] = ['sh', '-c', 'exec "$0" "$@" > /dev/full', process.execPath] as const;
-    const main = join(import.meta.dirname, '../../src/cli/main.ts');
+    const main = join(import.meta.dirname, '../../src/cli/main.js');
     const keyturn = spawn(program, [...args, main, 'serve', '--port', '0'], { cwd: temporaryFolder() });
     onTestFinished(() => void keyturn.kill('SIGKILL'));
     const exited = once(keyturn, 'exit');

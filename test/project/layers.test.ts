@@ -42,7 +42,7 @@ const confined: Record<string, readonly string[]> = {
 /** What the domain may import from outside the project: pure libraries. */
 const allowedInDomain = ['zod', 'node:zlib'];
 
-const files = globSync('**/*.ts', { cwd: source }).map((file) => file.split(sep).join('/'));
+const files = globSync('**/*.{js,ts}', { cwd: source }).map((file) => file.split(sep).join('/'));
 
 /** The module names in a file's imports and re-exports, of types too, and in those that are made when they are needed. */
 function importsOf(file: string): { imported: string; isLoadedAtOnce: boolean }[] {
@@ -80,7 +80,7 @@ test('the files and their imports are found', () => {
     target: 'application/command-handler.ts',
     isLoadedAtOnce: false,
   });
-  expect(own).toContainEqual({ file: 'cli/main.ts', target: 'cli/serve.ts', isLoadedAtOnce: false });
+  expect(own).toContainEqual({ file: 'cli/program.ts', target: 'cli/serve.ts', isLoadedAtOnce: false });
   expect(foreign).toContainEqual({ file: 'api/server.ts', imported: 'fastify', isLoadedAtOnce: true });
 });
 
@@ -122,7 +122,7 @@ test('the domain reads no clock and draws no random number', () => {
 });
 
 test('the command line loads no server and no client before a command needs one', () => {
-  const loaded = new Set(['cli/main.ts']);
+  const loaded = new Set(['cli/program.ts']);
   // What is added meanwhile is visited too.
   for (const file of loaded) {
     for (const one of own) if (one.file === file && one.isLoadedAtOnce) loaded.add(one.target);

@@ -1,10 +1,8 @@
-#!/usr/bin/env node
 import { existsSync } from 'node:fs';
 import { loadEnvFile } from 'node:process';
 import { Command } from '@commander-js/extra-typings';
 import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
-import { keepCompiledCode } from './compile-cache.ts';
 import { addEraseCommand } from './erase.ts';
 import { addEventsCommands } from './events-commands.ts';
 import { addKeysCommands } from './keys.ts';
@@ -14,7 +12,6 @@ import { serveOptions } from './settings.ts';
 import { sizeThreadPool } from './thread-pool.ts';
 
 if (existsSync('.env')) loadEnvFile('.env');
-keepCompiledCode();
 
 const program = new Command('keyturn')
   .description('Issues, rotates and audits the client secrets of machine users.')

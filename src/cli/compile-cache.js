@@ -7,12 +7,12 @@ const variable = 'NODE_COMPILE_CACHE';
 const folder = () => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'keyturn');
 
 /**
- * Keeps compiled code between runs: half of the CPU time of a start is compiling. Where the folder cannot be written,
+ * Keeps compiled code between runs: a third of the CPU time of a start is compiling. Where the folder cannot be written,
  * nothing is kept.
  *
  * Threads get it by the environment: one that finds all of its code there never loads what takes types out of it, 17 MB.
  */
-export function keepCompiledCode(): void {
+export function keepCompiledCode() {
   try {
     enableCompileCache(folder());
     process.env[variable] ??= folder();
@@ -21,8 +21,12 @@ export function keepCompiledCode(): void {
   }
 }
 
-/** The environment for other programs: their code is not Keyturn's to keep. */
-export function environmentOfOthers(): NodeJS.ProcessEnv {
+/**
+ * The environment for other programs: their code is not Keyturn's to keep.
+ *
+ * @returns {NodeJS.ProcessEnv}
+ */
+export function environmentOfOthers() {
   const { [variable]: cache, ...environment } = process.env;
   return cache === undefined || cache === folder() ? environment : { ...environment, [variable]: cache };
 }
