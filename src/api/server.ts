@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import cors from '@fastify/cors';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -12,7 +11,7 @@ import { type AdminDependencies, adminService } from './admin/admin-service.ts';
 import { type AuditTrail, auditService } from './audit/audit-service.ts';
 import { checkpointRoutes, type PublishedCheckpoints } from './audit/checkpoint-routes.ts';
 import { Authorizer } from './authorization.ts';
-import { corsOptions } from './cross-origin.ts';
+import { crossOriginHeaders, preflights } from './cross-origin.ts';
 import { answerError } from './error-response.ts';
 import { type EventStreamRoutesDependencies, eventStreamRoutes } from './events/event-stream-routes.ts';
 import { healthRoutes, type Readiness } from './health-routes.ts';
@@ -144,6 +143,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',
       'cache-control': 'no-store',
+      ...crossOriginHeaders,
     });
     if (request.headers['dpop'] !== undefined) reply.header('dpop-nonce', oauth.dpop.nonce());
     const hasTooMany = request.raw.rawHeaders.length / 2 > limits.headers;
@@ -177,7 +177,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
   });
 
   const completion = methodNotAllowed(app, findUnimplemented);
-  app.register(cors, corsOptions);
+  app.register(preflights);
   app.register(healthRoutes, { readiness });
   app.register(async (serving) => {
     serving.addHook('onRequest', (_request, _reply, done) => {
