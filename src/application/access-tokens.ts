@@ -58,7 +58,7 @@ export class AccessTokens {
   readonly #authentic = new LRUCache<
     string,
     { readonly claims: AccessTokenClaims; readonly ringVersion: number }
-  >({ max: 10_000 });
+  >({ maxSize: 10_000, sizeCalculation: () => 1 });
 
   constructor(options: AccessTokensOptions) {
     this.#options = options;

@@ -50,7 +50,7 @@ export interface ClientAssertionsOptions {
 /** Verifies the assertions (RFC 7523 section 3) that machine users sign with their keys. */
 export class ClientAssertions {
   readonly #options: ClientAssertionsOptions;
-  readonly #publicKeys = new LRUCache<string, KeyObject>({ max: 10_000 });
+  readonly #publicKeys = new LRUCache<string, KeyObject>({ maxSize: 10_000, sizeCalculation: () => 1 });
 
   constructor(options: ClientAssertionsOptions) {
     this.#options = options;

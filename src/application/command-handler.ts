@@ -75,7 +75,10 @@ export class CommandHandler {
    * What streams used lately came to. Another process may have written since: a load reads on from there, and a command that is
    * decided on it is stored only if that is still the end of the stream.
    */
-  readonly #recent = new LRUCache<string, Loaded<unknown>>({ max: recentStreams });
+  readonly #recent = new LRUCache<string, Loaded<unknown>>({
+    maxSize: recentStreams,
+    sizeCalculation: () => 1,
+  });
 
   constructor({
     eventStore,

@@ -15,7 +15,7 @@ export type OwnedEvent = Pick<RecordedEvent, 'stream' | 'data'>;
  */
 export class EventOwners {
   readonly #eventStore: EventStore;
-  readonly #organizations = new LRUCache<string, string>({ max: limit });
+  readonly #organizations = new LRUCache<string, string>({ maxSize: limit, sizeCalculation: () => 1 });
 
   constructor(eventStore: EventStore) {
     this.#eventStore = eventStore;

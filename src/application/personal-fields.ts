@@ -26,7 +26,7 @@ const userNames = '';
 export class PersonalFields {
   readonly #isSealing: boolean;
   readonly #keys: PersonalKeys | undefined;
-  readonly #recent = new LRUCache<string, PersonalKey>({ max: recentUsers });
+  readonly #recent = new LRUCache<string, PersonalKey>({ maxSize: recentUsers, sizeCalculation: () => 1 });
   /** Whose erasure this process has seen: none is forgotten, as the key may be there still. */
   readonly #erased = new Map<string, PersonalKey>();
 

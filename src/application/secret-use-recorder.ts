@@ -28,8 +28,14 @@ const rememberedUsers = 100_000;
 /** Records that secrets are used and that checks of secrets fail, beside the answer and never before it. */
 export class SecretUseRecorder {
   readonly #options: SecretUseRecorderOptions;
-  /** By user, then by secret and whether it was replaced: when its use was recorded last, in milliseconds since 1970. */
-  readonly #recordedUses = new LRUCache<string, Map<string, number>>({ max: rememberedUsers });
+  /**
+   * By user, then by secret and whether it was replaced: when its use was recorded last, in milliseconds since 1970. Bounded by
+   * size, so that it grows with use: `max` would make all places at once.
+   */
+  readonly #recordedUses = new LRUCache<string, Map<string, number>>({
+    maxSize: rememberedUsers,
+    sizeCalculation: () => 1,
+  });
   readonly #failures = new Map<string, Failures>();
   readonly #writing = new Set<Promise<void>>();
   readonly #sweep: NodeJS.Timeout;

@@ -14,7 +14,8 @@ export class VerifiedSecrets {
 
   /** @param limit how many secrets are remembered; the least recently used goes first */
   constructor(limit = 100_000) {
-    this.#digests = new LRUCache({ max: limit });
+    // By size, so that it grows with use: `max` would make all places at once.
+    this.#digests = new LRUCache({ maxSize: limit, sizeCalculation: () => 1 });
   }
 
   remember(secret: string, hashedSecret: string): void {

@@ -62,7 +62,9 @@ class Memory<Value> {
 
   constructor(limit: number) {
     this.#answers = new LRUCache({
-      max: limit,
+      // By size, so that it grows with use: `max` would make all places at once.
+      maxSize: limit,
+      sizeCalculation: () => 1,
       dispose: ({ aggregateIds }, key) => {
         for (const id of aggregateIds) this.#unlink(id, key);
       },

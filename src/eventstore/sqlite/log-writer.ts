@@ -26,6 +26,8 @@ const knownIds = 100_000;
 const learnedIds = 10_000;
 /** The revision before a stream's first event. */
 const beforeFirst = -1n;
+/** Caches that are bounded by size grow with use: `max` would make all places at once. */
+const eachIsOne = { sizeCalculation: () => 1 };
 
 /**
  * Writes to the log. No other process does, so what it has once seen of the ends of streams stays true, and an append asks
@@ -37,7 +39,7 @@ export class LogWriter {
   readonly #db: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareStatements>;
   /** The revision of the last event, `beforeFirst` for a stream that does not exist. */
-  readonly #heads = new LRUCache<string, bigint>({ max: knownStreams });
+  readonly #heads = new LRUCache<string, bigint>({ maxSize: knownStreams, ...eachIsOne });
   /** Undefined until the first append that names no revision: Keyturn's own all do. */
   #places: LRUCache<string, Place> | undefined;
   #end: bigint;
@@ -151,7 +153,7 @@ export class LogWriter {
   }
 
   #learnPlaces(): LRUCache<string, Place> {
-    const places = new LRUCache<string, Place>({ max: knownIds });
+    const places = new LRUCache<string, Place>({ maxSize: knownIds, ...eachIsOne });
     const last = this.#statements.lastIds.all(maxInteger, learnedIds) as unknown as (Place & {
       id: string;
     })[];
