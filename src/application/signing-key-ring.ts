@@ -5,6 +5,7 @@ import {
   type SigningAlgorithm,
   signingAlgorithms,
   signingKeyAt,
+  signsUntil,
 } from '../domain/instance/signing-keys.ts';
 import type { Clock } from './command-handler.ts';
 import { signWithRsa } from './jws.ts';
@@ -32,15 +33,27 @@ export interface SigningKeyRingOptions {
   readonly clock: Clock;
 }
 
+/** A signing key that is ready to sign. */
+interface OpenKey {
+  readonly keyId: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly privateKey: KeyObject;
+  /** Protected headers in base64url, by their `typ`. */
+  readonly headers: Map<string, string>;
+}
+
 /** Signs the JWTs of this issuer and verifies them, with the keys that the read model has at that moment. */
 export class SigningKeyRing {
   readonly #options: SigningKeyRingOptions;
   readonly #thread = new SigningThread();
   #version = -1;
   #keys: readonly ListedSigningKey[] = [];
-  readonly #opened = new Map<string, Promise<KeyObject>>();
-  /** Protected headers in base64url, by key id and type. */
-  readonly #headers = new Map<string, string>();
+  /** The key that signs, and between which times of the clock, in milliseconds since 1970, it does. */
+  #signing:
+    | { readonly key: ListedSigningKey | undefined; readonly from: number; readonly until: number }
+    | undefined;
+  readonly #opening = new Map<string, Promise<OpenKey>>();
+  readonly #open = new Map<string, OpenKey>();
   readonly #imported = new Map<string, Promise<CryptoKey>>();
 
   constructor(options: SigningKeyRingOptions) {
@@ -57,9 +70,16 @@ export class SigningKeyRing {
    * @param type the header `typ`
    * @throws WrongMasterKeyError
    */
-  async sign(type: string, payload: JWTPayload): Promise<string> {
-    const { keyId, algorithm, privateKey } = await this.current();
-    const unsigned = `${this.#header(algorithm, type, keyId)}.${JSON.stringify(payload)}`;
+  sign(type: string, payload: JWTPayload): Promise<string> {
+    const key = this.#open.get(this.signingKeyId() ?? '');
+    return key === undefined
+      ? this.current().then((opened) => this.#signWith(opened, type, payload))
+      : this.#signWith(key, type, payload);
+  }
+
+  #signWith(key: OpenKey, type: string, payload: JWTPayload): Promise<string> {
+    const { algorithm, privateKey } = key;
+    const unsigned = `${headerOf(key, type)}.${JSON.stringify(payload)}`;
     return algorithm === 'RS256'
       ? signWithRsa(unsigned, privateKey)
       : this.#thread.sign(unsigned, algorithm, privateKey);
@@ -83,20 +103,15 @@ export class SigningKeyRing {
   }
 
   /** The key that signs now, its private part opened. Throws {@link WrongMasterKeyError}. */
-  async current(): Promise<{ keyId: string; algorithm: SigningAlgorithm; privateKey: KeyObject }> {
-    this.#refresh();
-    const key = signingKeyAt(this.#keys, this.#options.clock());
+  async current(): Promise<OpenKey> {
+    const key = this.#signingKey();
     if (key === undefined) throw new Error('the instance has no signing key');
-    const privateKey = await once(this.#opened, key.keyId, () =>
-      openSigningKey(key, this.#options.masterKeys),
-    );
-    return { keyId: key.keyId, algorithm: key.algorithm, privateKey };
+    return this.#open.get(key.keyId) ?? once(this.#opening, key.keyId, () => this.#openKey(key));
   }
 
   /** The id of the key that signs now; undefined before there is one. */
   signingKeyId(): string | undefined {
-    this.#refresh();
-    return signingKeyAt(this.#keys, this.#options.clock())?.keyId;
+    return this.#signingKey()?.keyId;
   }
 
   /** The published keys, newest first. */
@@ -133,14 +148,27 @@ export class SigningKeyRing {
     return this.#thread.close();
   }
 
-  #header(alg: SigningAlgorithm, typ: string, kid: string): string {
-    const name = `${kid} ${typ}`;
-    let header = this.#headers.get(name);
-    if (header === undefined) {
-      header = Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url');
-      this.#headers.set(name, header);
+  #signingKey(): ListedSigningKey | undefined {
+    this.#refresh();
+    const now = this.#options.clock();
+    const time = now.getTime();
+    if (this.#signing === undefined || time < this.#signing.from || time >= this.#signing.until) {
+      const key = signingKeyAt(this.#keys, now);
+      this.#signing = {
+        key,
+        from: key === undefined ? time : Date.parse(key.signsFrom),
+        until: signsUntil(this.#keys, now),
+      };
     }
-    return header;
+    return this.#signing.key;
+  }
+
+  async #openKey(key: ListedSigningKey): Promise<OpenKey> {
+    const { keyId, algorithm } = key;
+    const privateKey = await openSigningKey(key, this.#options.masterKeys);
+    const opened = { keyId, algorithm, privateKey, headers: new Map() };
+    this.#open.set(keyId, opened);
+    return opened;
   }
 
   #refresh(): void {
@@ -148,8 +176,18 @@ export class SigningKeyRing {
     const version = directory.signingKeysVersion();
     if (version === this.#version) return;
     this.#keys = directory.signingKeys();
+    this.#signing = undefined;
     this.#version = version;
   }
+}
+
+function headerOf({ keyId: kid, algorithm: alg, headers }: OpenKey, typ: string): string {
+  let header = headers.get(typ);
+  if (header === undefined) {
+    header = Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url');
+    headers.set(typ, header);
+  }
+  return header;
 }
 
 function once<Value>(

@@ -4,6 +4,7 @@ import {
   longestTokenLifetime,
   publishedKeysAt,
   signingKeyAt,
+  signsUntil,
 } from '../../src/domain/instance/signing-keys.ts';
 
 const at = (time: string) => new Date(`2026-03-0${time}:00.000Z`);
@@ -24,6 +25,25 @@ describe('signing keys', () => {
     expect(ids(publishedKeysAt([first, second], at('4T23:50')))).toEqual(['second', 'first']);
     expect(ids(publishedKeysAt([first, second], at('5T23:59')))).toEqual(['second', 'first']);
     expect(ids(publishedKeysAt([first, second], at('6T00:00')))).toEqual(['second']);
+  });
+
+  it('sign until the time that is foretold, and not a moment longer', () => {
+    const hour = fc.integer({ min: 0, max: 20 });
+    const moment = (hours: number) => new Date(at('1T00:00').getTime() + hours * 3_600_000);
+    fc.assert(
+      fc.property(fc.uniqueArray(hour), hour, (begins, now) => {
+        const keys = begins.map((begin) => key(String(begin), moment(begin)));
+        const signer = signingKeyAt(keys, moment(now));
+        const until = signsUntil(keys, moment(now));
+        expect(until).toBeGreaterThan(moment(now).getTime());
+        if (until === Number.POSITIVE_INFINITY) {
+          expect(signingKeyAt(keys, moment(1000))).toBe(signer);
+          return;
+        }
+        expect(signingKeyAt(keys, new Date(until - 1))).toBe(signer);
+        expect(signingKeyAt(keys, new Date(until))).not.toBe(signer);
+      }),
+    );
   });
 
   it('verify every token that is alive, whenever keys were added and however often', () => {

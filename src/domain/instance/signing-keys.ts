@@ -35,6 +35,12 @@ export function signingKeyAt<Key extends SigningKeyTimes>(keys: readonly Key[], 
   return newestFirst(keys).find((key) => beganToSign(key, now));
 }
 
+/** Until when {@link signingKeyAt} gives the key that it gives at `now`, in milliseconds since 1970. */
+export function signsUntil(keys: readonly SigningKeyTimes[], now: Date): number {
+  const begins = keys.map(({ signsFrom }) => Date.parse(signsFrom));
+  return Math.min(...begins.filter((begin) => begin > now.getTime()), Number.POSITIVE_INFINITY);
+}
+
 /**
  * The keys that verifiers have to know at `now`, newest first: those that will sign, the one that signs, and those that
  * signed a token which may still be alive.
