@@ -1,6 +1,9 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
+/** In bytes. */
+const digestLength = 32;
+
 /**
  * Remembers that a secret was verified against its stored hash, so that only its first use pays for bcrypt.
  *
@@ -11,6 +14,7 @@ import { LRUCache } from 'lru-cache';
 export class VerifiedSecrets {
   readonly #key = randomBytes(32).toString('base64url');
   readonly #digests: LRUCache<string, Buffer>;
+  readonly #compared = Buffer.alloc(digestLength);
 
   /** @param limit how many secrets are remembered; the least recently used goes first */
   constructor(limit = 100_000) {
@@ -19,15 +23,18 @@ export class VerifiedSecrets {
   }
 
   remember(secret: string, hashedSecret: string): void {
-    this.#digests.set(hashedSecret, this.#digest(secret));
+    this.#digests.set(hashedSecret, Buffer.from(this.#digest(secret), 'latin1'));
   }
 
   isVerified(secret: string, hashedSecret: string): boolean {
     const remembered = this.#digests.get(hashedSecret);
-    return remembered !== undefined && timingSafeEqual(remembered, this.#digest(secret));
+    if (remembered === undefined) return false;
+    // As a text, which does not need memory outside the heap: that costs as much as the hash does.
+    this.#compared.write(this.#digest(secret), 'latin1');
+    return timingSafeEqual(remembered, this.#compared);
   }
 
-  #digest(secret: string): Buffer {
-    return hash('sha512-256', this.#key + secret, 'buffer');
+  #digest(secret: string): string {
+    return hash('sha512-256', this.#key + secret, 'latin1');
   }
 }
