@@ -66,7 +66,7 @@ export class AccessTokens {
   }
 
   /** In the form that the user's `accessTokenType` asks for: a JWT (RFC 9068), or an opaque text. */
-  async issue(subject: AccessTokenSubject, grant: AccessTokenGrant): Promise<string> {
+  issue(subject: AccessTokenSubject, grant: AccessTokenGrant): string | Promise<string> {
     const issuedAt = this.#nowInSeconds();
     const payload = payloadOf({
       tokenId: randomUUID(),

@@ -113,8 +113,7 @@ export class ClientAuthenticator {
     // By secret id alone: an unknown client and a wrong secret take one and the same way.
     const stored = secretId === undefined ? undefined : this.#options.directory.clientBySecretId(secretId);
     if (stored === undefined) return undefined;
-    const isNamed = normalizeUserName(stored.account.userName) === normalizeUserName(loginName);
-    return isNamed ? this.#usable(stored, secret, request) : undefined;
+    return isSameName(stored.account.userName, loginName) ? this.#usable(stored, secret, request) : undefined;
   }
 
   /**
@@ -142,7 +141,7 @@ export class ClientAuthenticator {
     { origin }: AuthenticationRequest,
   ): RecognizedSecret | undefined {
     const { secretId, hashedSecret, retiresAt, allowedNetworks } = stored;
-    if (!account.isActive || !isLive(stored, this.#options.commands.now().toISOString())) return undefined;
+    if (!account.isActive || !isLive(stored, this.#options.commands.now())) return undefined;
     if (!isInNetworks(origin.address, allowedNetworks)) return undefined;
     const isReplaced = retiresAt !== undefined;
     return {
@@ -175,7 +174,7 @@ export class ClientAuthenticator {
 
   #isUsableNow({ userId, userName }: AuthenticatedClient, { secretId, isImported }: StoredSecret): boolean {
     const { directory, commands } = this.#options;
-    const now = commands.now().toISOString();
+    const now = commands.now();
     const found = isImported ? directory.importedSecretsOf(userName) : [directory.clientBySecretId(secretId)];
     return found.some(
       (stored) =>
@@ -224,6 +223,10 @@ export class ClientAuthenticator {
     };
     rehash().catch(onRehashFailure);
   }
+}
+
+function isSameName(userName: string, loginName: string): boolean {
+  return userName === loginName || normalizeUserName(userName) === normalizeUserName(loginName);
 }
 
 async function isFitForOurHash(secret: string): Promise<boolean> {

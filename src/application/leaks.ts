@@ -47,7 +47,7 @@ export class Leaks {
     const secretId = secretIdOf(secret);
     const stored = secretId === undefined ? undefined : directory.clientBySecretId(secretId);
     if (secretId === undefined || stored === undefined) return unknown;
-    if (!isLive(stored.secret, commands.now().toISOString())) return unknown;
+    if (!isLive(stored.secret, commands.now())) return unknown;
     if (!(await hasher.verify(secret, stored.secret.hashedSecret))) return unknown;
     const { userId, organizationId } = stored.account;
     const policy = await this.#policies.effectiveFor({ userId, organizationId });

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { AuthenticatedClient, AuthenticationRequest } from '../../application/client-authentication.ts';
 import type { CommandContext } from '../../application/command-handler.ts';
+import type { GuardedAuthentication } from '../../application/guarded-authentication.ts';
 import { originOf } from '../../domain/event-metadata.ts';
 import type { OAuthDependencies } from './dependencies.ts';
 import type { FormParameters } from './form.ts';
@@ -27,16 +28,22 @@ export async function requireClient(
   return client;
 }
 
-async function authenticate(
+function authenticate(
   { authentication }: OAuthDependencies,
   presented: PresentedClient,
   request: AuthenticationRequest,
 ): Promise<AuthenticatedClient | undefined> {
-  if (presented.kind === 'secret') {
-    return authentication.bySecret(presented.clientId, presented.clientSecret, request);
-  }
-  const client = await authentication.byAssertion(presented.assertion, request);
-  const { clientId } = presented;
+  return presented.kind === 'secret'
+    ? authentication.bySecret(presented.clientId, presented.clientSecret, request)
+    : authenticateByAssertion(authentication, presented, request);
+}
+
+async function authenticateByAssertion(
+  authentication: GuardedAuthentication,
+  { clientId, assertion }: Extract<PresentedClient, { readonly kind: 'assertion' }>,
+  request: AuthenticationRequest,
+): Promise<AuthenticatedClient | undefined> {
+  const client = await authentication.byAssertion(assertion, request);
   const isNamed = clientId === undefined || clientId === client?.userName || clientId === client?.userId;
   return isNamed ? client : undefined;
 }

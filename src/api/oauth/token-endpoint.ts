@@ -31,11 +31,11 @@ export async function answerTokenRequest(dependencies: OAuthDependencies, reques
   const examined = proof && (await dependencies.dpop.examine(proof));
   const client = await requireGrantee(grantType, dependencies, request, form);
   const keyThumbprint = examined && dependencies.dpop.use(examined);
-  return grantTo(client, { keyThumbprint, resources }, dependencies, form);
+  return await grantTo(client, { keyThumbprint, resources }, dependencies, form);
 }
 
 /** The machine user that the grant is for: with both grants it is the client itself. */
-async function requireGrantee(
+function requireGrantee(
   grantType: string,
   dependencies: OAuthDependencies,
   request: FastifyRequest,

@@ -29,9 +29,9 @@ export function endOf({ expiresAt, retiresAt }: SecretTimes): string | undefined
 }
 
 /** Whether the secret can be used at `time`: no event needs to say that its time has come. */
-export function isLive(secret: SecretTimes, time: string): boolean {
+export function isLive(secret: SecretTimes, time: string | Date): boolean {
   const end = endOf(secret);
-  return end === undefined || Date.parse(time) < Date.parse(end);
+  return end === undefined || new Date(time) < new Date(end);
 }
 
 export function liveSecrets(secrets: readonly MachineSecret[], time: string): readonly MachineSecret[] {
