@@ -1,17 +1,20 @@
 import type { FastifyBaseLogger } from 'fastify';
+import { type Logger, symbols } from 'pino';
 
-type Fields = Readonly<Record<string, unknown>>;
-type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+/** What JSON can say. */
+type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
 /**
  * The logger of one request, with what is known of the request on each of its lines. Most requests log one line, and know
- * more of themselves each time before: a child of `pino` would write all fields out each time.
+ * more of themselves each time before: the fields are written out when there is a line, all at once.
  */
 export class RequestLog implements FastifyBaseLogger {
-  readonly #logger: FastifyBaseLogger;
+  readonly #logger: Logger;
   readonly #fields: Fields;
+  #knowing: Logger | undefined;
 
-  constructor(logger: FastifyBaseLogger, fields: Fields) {
+  constructor(logger: Logger, fields: Fields) {
     this.#logger = logger;
     this.#fields = fields;
   }
@@ -51,16 +54,17 @@ export class RequestLog implements FastifyBaseLogger {
   silent(): void {}
 
   /** @param line as `pino` takes it: a text and its values, or fields or an error before them */
-  #write(level: Level, [first, ...rest]: unknown[]): void {
-    const [message, ...values] = (typeof first === 'string' ? [first, ...rest] : rest) as [
-      string,
-      ...unknown[],
-    ];
-    this.#logger[level]({ ...this.#fields, ...fieldsOf(first) }, message, ...values);
+  #write(level: Level, line: unknown[]): void {
+    if (!this.#logger.isLevelEnabled(level)) return;
+    this.#knowing ??= childKnowing(this.#logger, this.#fields);
+    this.#knowing[level](...(line as [string]));
   }
 }
 
-function fieldsOf(first: unknown): Fields {
-  if (first instanceof Error) return { err: first };
-  return typeof first === 'object' ? (first as Fields) : {};
+/** As `logger.child(fields)`, which takes every name and value to `JSON.stringify` by itself: that costs three times as much. */
+function childKnowing(logger: Logger, fields: Fields): Logger {
+  const child = Object.create(logger);
+  const members = JSON.stringify(fields).slice(1, -1);
+  if (members !== '') child[symbols.chindingsSym] = `${child[symbols.chindingsSym]},${members}`;
+  return child;
 }

@@ -6,6 +6,7 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { Logger } from 'pino';
 import { KeyturnError } from '../domain/errors.ts';
 import { type AdminDependencies, adminService } from './admin/admin-service.ts';
 import { type AuditTrail, auditService } from './audit/audit-service.ts';
@@ -70,7 +71,7 @@ export interface ServerDependencies {
   /** Until it is ready, all but the health routes answer 503. */
   readonly readiness: () => Readiness;
   readonly position: ReadPosition;
-  readonly logger: FastifyBaseLogger;
+  readonly logger: Logger;
   /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   /** With it the port speaks TLS only. */
@@ -115,8 +116,8 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     version,
   } = dependencies;
   const isReady = () => readiness().isReady;
-  const app = fastify({
-    loggerInstance: logger,
+  const app: FastifyInstance = fastify({
+    loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     serverFactory: (handler) =>
       createListener(handler, {
@@ -125,7 +126,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
         idleTimeout: limits.idle,
         maxConcurrentStreams: limits.concurrentStreams,
       }),
-    childLoggerFactory: (parent, fields) => new RequestLog(parent, fields),
+    childLoggerFactory: (_parent, fields) => new RequestLog(logger, fields),
     genReqId: () => randomUUID(),
     bodyLimit: limits.bodyBytes,
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
@@ -204,14 +205,12 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
 
 /** One line for each request. */
 function logRequest(request: FastifyRequest, reply: FastifyReply): void {
-  request.log.info(
-    {
-      method: request.method,
-      path: pathOf(request),
-      status: reply.statusCode,
-      durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      remoteAddress: request.remoteAddress,
-    },
-    'request',
-  );
+  const answered = request.log.child({
+    method: request.method,
+    path: pathOf(request),
+    status: reply.statusCode,
+    durationMs: Math.round(reply.elapsedTime * 10) / 10,
+    remoteAddress: request.remoteAddress,
+  });
+  answered.info('request');
 }
