@@ -232,6 +232,7 @@ describe('a refusal', () => {
       { authorization: `Basic ${btoa('robot:x')}` },
     ],
     ['a repeated parameter', 400, 'invalid_request', 'grant_type=client_credentials&scope=a&scope=b'],
+    ['a repeated empty one', 400, 'invalid_request', 'grant_type=client_credentials&scope=&scope='],
     ['credentials in the URL', 400, 'invalid_request', { ...grant, ...credentials }, {}, '?client_secret=x'],
     ['JSON', 400, 'invalid_request', grant, { 'content-type': 'application/json' }],
     ['a body without a type', 400, 'invalid_request', grant, { 'content-type': '' }],

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { OAuthError } from './oauth-error.ts';
 import { resourceParameter } from './resource-indicators.ts';
+import { sentForm } from './sent-form.ts';
 
 /** The parameters of a request body, each once, without `resource`; empty ones count as absent (RFC 6749 section 3.2). */
 export type FormParameters = ReadonlyMap<string, string>;
@@ -16,15 +17,19 @@ const secretParameters = [
 ];
 
 /** @throws OAuthError `invalid_request` for credentials in the URL, or a parameter that stands in the body more than once */
-export function readForm({ query, body }: Pick<FastifyRequest, 'query' | 'body'>): FormParameters {
-  if (secretParameters.some((name) => Object.hasOwn(query as object, name))) {
+export function readForm(request: Pick<FastifyRequest, 'query' | 'body'>): FormParameters {
+  if (secretParameters.some((name) => Object.hasOwn(request.query as object, name))) {
     throw new OAuthError('invalid_request', 'credentials do not belong in the URL');
   }
   const parameters = new Map<string, string>();
-  for (const [name, value] of Object.entries((body ?? {}) as Record<string, string | string[]>)) {
+  const empty = new Set<string>();
+  for (const [name, value] of sentForm(request)) {
     if (name === resourceParameter) continue;
-    if (Array.isArray(value)) throw new OAuthError('invalid_request', `parameter ${name} is repeated`);
-    if (value !== '') parameters.set(name, value);
+    if (parameters.has(name) || empty.has(name)) {
+      throw new OAuthError('invalid_request', `parameter ${name} is repeated`);
+    }
+    if (value === '') empty.add(name);
+    else parameters.set(name, value);
   }
   return parameters;
 }

@@ -1,4 +1,3 @@
-import formbody from '@fastify/formbody';
 import type { FastifyInstance } from 'fastify';
 import type { OAuthDependencies } from './dependencies.ts';
 import { answerIntrospection } from './introspection-endpoint.ts';
@@ -6,17 +5,14 @@ import { metadataDocument } from './metadata.ts';
 import { answerOAuthError } from './oauth-error.ts';
 import { oauthPaths } from './oauth-paths.ts';
 import { answerRevocation } from './revocation-endpoint.ts';
+import { takeForms } from './sent-form.ts';
 import { answerTokenRequest } from './token-endpoint.ts';
 import { answerUserinfo } from './userinfo-endpoint.ts';
-
-/** In bytes. */
-const bodyLimit = 64 * 1024;
 
 /** The authorization server: its endpoints, keys and metadata. */
 export async function oauthRoutes(app: FastifyInstance, dependencies: OAuthDependencies): Promise<void> {
   const { issuer, keyRing } = dependencies;
-  app.removeAllContentTypeParsers();
-  await app.register(formbody, { bodyLimit });
+  takeForms(app);
   app.setErrorHandler(answerOAuthError);
   // RFC 6749 section 5.1; `cache-control` is on every answer of the server.
   app.addHook('onRequest', (_request, reply, done) => {

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { OAuthError } from './oauth-error.ts';
+import { sentForm } from './sent-form.ts';
 
 export const resourceParameter = 'resource';
 /** All of them stand in the audience of the token. */
@@ -11,9 +12,10 @@ const mostResources = 10;
  *
  * @throws OAuthError `invalid_target`
  */
-export function readResources({ body }: Pick<FastifyRequest, 'body'>): readonly string[] {
-  const sent = ((body ?? {}) as Record<string, string | string[]>)[resourceParameter] ?? [];
-  const resources = [...new Set([sent].flat())].filter((resource) => resource !== '');
+export function readResources(request: Pick<FastifyRequest, 'body'>): readonly string[] {
+  const sent = sentForm(request).getAll(resourceParameter);
+  if (sent.length === 0) return sent;
+  const resources = [...new Set(sent)].filter((resource) => resource !== '');
   if (resources.length > mostResources) {
     throw new OAuthError('invalid_target', `a token is for up to ${mostResources} resources`);
   }
