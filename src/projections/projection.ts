@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { idOfStream } from '../domain/aggregates.ts';
 import type { Occurred } from '../domain/decider.ts';
 import type { KeyturnEvent } from '../domain/event-catalogue.ts';
-import type { Editor } from '../domain/event-metadata.ts';
 import type { PendingRows } from './pending-rows.ts';
 
 /** An event as a projection sees it. */
@@ -9,9 +9,22 @@ export type Projected<Event> = Occurred<Event> & {
   readonly aggregateId: string;
   /** How many events the aggregate's stream holds up to this one. */
   readonly streamVersion: bigint;
-  /** Whose token caused it; null: Keyturn itself. */
-  readonly editor: Editor;
 };
+
+/** Member by member: an object that is put together from others takes longer to make and to read. */
+export function toProjected(
+  { type, data }: KeyturnEvent,
+  at: { readonly occurredAt: string; readonly stream: string; readonly streamVersion: bigint },
+): Projected<KeyturnEvent> {
+  const { occurredAt, stream, streamVersion } = at;
+  return {
+    type,
+    data,
+    occurredAt,
+    aggregateId: idOfStream(stream),
+    streamVersion,
+  } as Projected<KeyturnEvent>;
+}
 
 /** What to do on which event. Event types without a handler are not read at all. */
 export type EventHandlers = {

@@ -1,6 +1,5 @@
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
-import { idOfStream } from '../domain/aggregates.ts';
 import { eventCatalogue, type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
@@ -13,7 +12,7 @@ import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
 import { organizationSearch } from './organization-search.ts';
 import { organizationQueries, organizationsProjection } from './organizations.ts';
 import { PendingRows } from './pending-rows.ts';
-import type { EventHandlers, Projected } from './projection.ts';
+import { type EventHandlers, type Projected, toProjected } from './projection.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { defineClock } from './time-conditions.ts';
 import { webhookQueries, webhooksProjection } from './webhooks.ts';
@@ -280,11 +279,11 @@ export function projectedEvents(
 ): Projected<KeyturnEvent>[] {
   return events
     .filter(({ type }) => types.has(type) || !Object.hasOwn(eventCatalogue, type))
-    .map((recorded) => ({
-      ...readStoredEvent(recorded),
-      aggregateId: idOfStream(recorded.stream),
-      streamVersion: recorded.revision + 1n,
-    }));
+    .map((recorded) => {
+      const { stream, revision } = recorded;
+      const event = readStoredEvent(recorded);
+      return toProjected(event, { occurredAt: event.occurredAt, stream, streamVersion: revision + 1n });
+    });
 }
 
 export function checkpointAt({ position, stream, revision, id }: RecordedEvent): Checkpoint {
