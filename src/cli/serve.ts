@@ -4,7 +4,6 @@ import { MissingMasterKeyError, WrongMasterKeyError } from '../application/maste
 import { EventStoreUnusableError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
-import { rebuildProgress } from './rebuild-progress.ts';
 import { serviceLog } from './service-log.ts';
 import { InvalidSettingError, masterKeyOf, serveOptions, tlsCredentialsOf } from './settings.ts';
 
@@ -24,7 +23,7 @@ export async function serve(settings: ServeSettings): Promise<void> {
   const log = serviceLog(settings.logLevel);
   const { logger } = log;
   const isTerminal = process.stderr.isTTY === true;
-  const progress = isTerminal ? rebuildProgress() : undefined;
+  const progress = isTerminal ? (await import('./rebuild-progress.ts')).rebuildProgress() : undefined;
 
   let service: Service;
   try {

@@ -121,16 +121,28 @@ test('the domain reads no clock and draws no random number', () => {
   expect(impure).toEqual([]);
 });
 
-test('the command line loads no server and no client before a command needs one', () => {
-  const loaded = new Set(['cli/program.ts']);
+/** The packages that a process has loaded once it has loaded `file`. */
+function packagesLoadedWith(file: string): string[] {
+  const loaded = new Set([file]);
   // What is added meanwhile is visited too.
   for (const file of loaded) {
     for (const one of own) if (one.file === file && one.isLoadedAtOnce) loaded.add(one.target);
   }
-  expect(loaded).toContain('cli/settings.ts');
-  const packages = foreign.filter(({ file, isLoadedAtOnce }) => loaded.has(file) && isLoadedAtOnce);
-  const heavy = packages.filter(({ imported }) =>
-    /fastify|@grpc|@eventstore|@connectrpc|undici|echarts/.test(imported),
-  );
-  expect(heavy).toEqual([]);
+  return foreign
+    .filter(({ file, isLoadedAtOnce }) => loaded.has(file) && isLoadedAtOnce)
+    .map(({ imported }) => imported);
+}
+
+test('the command line loads no server and no client before a command needs one', () => {
+  const packages = packagesLoadedWith('cli/program.ts');
+  // That of its settings: files that it imports are looked at too.
+  expect(packages).toContain('ipaddr.js');
+  const heavy = /fastify|@grpc|@eventstore|@connectrpc|undici|echarts/;
+  expect(packages.filter((name) => heavy.test(name))).toEqual([]);
+});
+
+test('a start of the service loads nothing that its documentation alone needs', () => {
+  const packages = packagesLoadedWith('cli/serve.ts');
+  expect(packages).toContain('fastify');
+  expect(packages.filter((name) => /swagger|cli-progress/.test(name))).toEqual([]);
 });
