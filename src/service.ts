@@ -27,19 +27,16 @@ import { bcryptHasher, type SecretHasher } from './application/secret-hasher.ts'
 import { SecretPolicies } from './application/secret-policies.ts';
 import { SecretTimekeeper } from './application/secret-timekeeper.ts';
 import { AuditTrail } from './audit/audit-trail.ts';
-import type { ReplayedLog } from './audit/replay/projected-batches.ts';
 import { replayInto } from './audit/replay/replay.ts';
 import { type AuthorizationServerConfig, createAuthorizationServer } from './authorization-server.ts';
 import { DataDirectory } from './data-directory.ts';
 import { EventStoreUnavailableError } from './eventstore/errors.ts';
 import type { EventStore } from './eventstore/event-store.ts';
 import { headOf } from './eventstore/head.ts';
-import type { PersonalKeys } from './eventstore/personal-keys.ts';
-import { openSqliteEventStore } from './eventstore/sqlite/sqlite-event-store.ts';
-import { openSqlitePersonalKeys } from './eventstore/sqlite/sqlite-personal-keys.ts';
 import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
+import { embeddedLog, openEventStore } from './opened-event-store.ts';
 import { version } from './package-version.ts';
-import { personalKeysOptions, preparePersonalFields, wrappingKeys } from './personal-data.ts';
+import { personalKeysOptions, preparePersonalFields } from './personal-data.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
 import { LiveEventFeed } from './subscriptions/live-event-feed.ts';
@@ -160,7 +157,7 @@ async function start(
   );
   const dataDirectory = new DataDirectory(config.dataDir);
 
-  const store = await openEventStore(config, dataDirectory, logger);
+  const store = await openEventStore(config.eventStore, dataDirectory, logger);
   const { eventStore: storedLog, isShared, isReachable } = store;
   onRelease(() => storedLog.close());
   if (isShared && config.masterKey === undefined) throw new MissingMasterKeyError();
@@ -389,53 +386,6 @@ async function start(
     finished: Promise.all([projector.finished(), feed.finished()]).then(() => {}),
     close,
   };
-}
-
-interface OpenedEventStore {
-  readonly eventStore: EventStore;
-  /** Other nodes work on it too. */
-  readonly isShared: boolean;
-  readonly isReachable: () => boolean;
-  /** Where the log is, there are the keys of its personal fields. */
-  readonly openPersonalKeys: (masterKeys: MasterKeys) => PersonalKeys;
-}
-
-async function openEventStore(
-  { eventStore: setting = 'sqlite' }: ServiceConfig,
-  dataDirectory: DataDirectory,
-  logger: Logger,
-): Promise<OpenedEventStore> {
-  if (setting === 'sqlite') {
-    const eventStore = openSqliteEventStore({ file: dataDirectory.eventsFile });
-    const openPersonalKeys = (masterKeys: MasterKeys) =>
-      openSqlitePersonalKeys(personalKeysOptions(dataDirectory, masterKeys));
-    return { eventStore, isShared: false, isReachable: () => true, openPersonalKeys };
-  }
-  let isReachable = true;
-  // Its client takes 10 MB: loaded where it is used only.
-  const { openEventStoreDbEventStore } = await import(
-    './eventstore/eventstoredb/eventstoredb-event-store.ts'
-  );
-  const eventStore = openEventStoreDbEventStore({
-    connectionString: setting,
-    onReachable: (reachable, fault) => {
-      isReachable = reachable;
-      if (reachable) logger.info('the event store is reached again');
-      else logger.error({ err: fault }, 'the event store cannot be reached');
-    },
-    onInterruption: (fault) => logger.warn({ err: fault }, 'a subscription was interrupted, and is resumed'),
-  });
-  const openPersonalKeys = (masterKeys: MasterKeys) => eventStore.personalKeys(wrappingKeys(masterKeys));
-  return { eventStore, isShared: true, isReachable: () => isReachable, openPersonalKeys };
-}
-
-/** What a thread of its own reads the log and its personal fields with. */
-function embeddedLog(
-  dataDirectory: DataDirectory,
-  masterKeys: MasterKeys,
-): Pick<ReplayedLog, 'file' | 'personalKeys'> {
-  const personalKeys = { ...personalKeysOptions(dataDirectory, masterKeys), readOnly: true };
-  return { file: dataDirectory.eventsFile, personalKeys };
 }
 
 /** Does not give up: without its event store a node can do nothing, and with it, it can go on. */
