@@ -1,6 +1,7 @@
 import autocannon from 'autocannon';
 import type { ClosedLoad, HttpRequest, LoadResult } from './load.ts';
 import { answering } from './processes.ts';
+import { readWholeAnswers } from './whole-answers.ts';
 
 /** In milliseconds: the load ends when it is next looked whether it is to. */
 const endCheckInterval = 10;
@@ -30,7 +31,10 @@ async function run(load: ClosedLoad & { readonly url: string }): Promise<LoadRes
     sampleInt: endCheckInterval,
     timeout: patience,
     ...('amount' in until ? { amount: until.amount } : { duration: until.seconds }),
-    setupClient: (client) => client.setRequests(shareOf(load, connection++) as autocannon.Request[]),
+    setupClient: (client) => {
+      client.setRequests(shareOf(load, connection++) as autocannon.Request[]);
+      readWholeAnswers(client);
+    },
   });
   const { user, system } = process.cpuUsage(before);
   const { duration, latency, statusCodeStats, errors } = result;
