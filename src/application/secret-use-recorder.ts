@@ -1,6 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import { machineSecretUse } from '../domain/aggregates.ts';
-import { recordedFailureInterval, recordedUseInterval } from '../domain/machine-secret-use/decider.ts';
+import {
+  type MachineSecretUseCommand,
+  recordedFailureInterval,
+  recordedUseInterval,
+} from '../domain/machine-secret-use/decider.ts';
 import type { AuthenticatedClient, AuthenticationRequest } from './client-authentication.ts';
 import type { CommandContext, CommandHandler } from './command-handler.ts';
 
@@ -21,6 +25,16 @@ interface Failures {
   request: AuthenticationRequest;
 }
 
+interface Use {
+  readonly userId: string;
+  readonly command: Extract<MachineSecretUseCommand, { readonly type: 'RecordUse' }>;
+  readonly context: CommandContext;
+}
+
+/** In milliseconds: so long a use waits for others, to be stored with them, */
+const gatheringTime = 50;
+/** unless there are so many. */
+const mostGathered = 64;
 /** In milliseconds: how often it is looked whether failures can be recorded now. */
 const sweepInterval = 5_000;
 const rememberedUsers = 100_000;
@@ -36,6 +50,8 @@ export class SecretUseRecorder {
     maxSize: rememberedUsers,
     sizeCalculation: () => 1,
   });
+  #gathered: Use[] = [];
+  #gathering: NodeJS.Timeout | undefined;
   readonly #failures = new Map<string, Failures>();
   readonly #writing = new Set<Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
@@ -45,7 +61,7 @@ export class SecretUseRecorder {
     this.#sweep = setInterval(() => this.#recordDueFailures(), sweepInterval).unref();
   }
 
-  /** The first use within an hour becomes an event; the others cost a look into memory. */
+  /** The first use within an hour becomes an event, a moment later; the others cost a look into memory. */
   used(
     { userId, organizationId, credential }: AuthenticatedClient,
     { id, origin }: AuthenticationRequest,
@@ -59,10 +75,10 @@ export class SecretUseRecorder {
     if (recordedAt !== undefined && now.getTime() - recordedAt < recordedUseInterval) return;
     this.#recordedUses.set(userId, ofUser.set(key, now.getTime()));
     const context = { editor: { userId, organizationId }, origin, correlationId: id, causationId: id };
-    this.#write(async () => {
-      const record = { type: 'RecordUse', secretId, isReplaced, now: now.toISOString() } as const;
-      await this.#options.commands.execute(machineSecretUse, userId, record, context);
-    });
+    const command = { type: 'RecordUse', secretId, isReplaced, now: now.toISOString() } as const;
+    this.#gathered.push({ userId, command, context });
+    if (this.#gathered.length >= mostGathered) this.#writeGathered();
+    else this.#gathering ??= setTimeout(() => this.#writeGathered(), gatheringTime);
   }
 
   /** Counted when there is such a user. At most one event a minute for each tells how many. */
@@ -76,10 +92,22 @@ export class SecretUseRecorder {
     if (isDue(failures, now)) this.#recordFailures(userId, failures, now);
   }
 
-  /** Lets what is being written finish. Failures of the last minute that were not recorded yet are in the log only. */
+  /** Writes the uses that wait, and lets what is being written finish. Failures of the last minute that were not recorded yet are in the log only. */
   async close(): Promise<void> {
     clearInterval(this.#sweep);
+    this.#writeGathered();
     await Promise.all(this.#writing);
+  }
+
+  /** All in one turn: the embedded event store makes one commit of them. */
+  #writeGathered(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    for (const { userId, command, context } of this.#gathered.splice(0)) {
+      this.#write(async () => {
+        await this.#options.commands.execute(machineSecretUse, userId, command, context);
+      });
+    }
   }
 
   #recordDueFailures(): void {

@@ -1,15 +1,28 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { SecretUseRecorder } from '../../src/application/secret-use-recorder.ts';
-import { emptyStore, node } from '../support/application.ts';
+import { emptyStore, node, organizationId } from '../support/application.ts';
 import { withAppend } from '../support/faulty-event-store.ts';
 
 const request = { id: 'request', origin: { address: '192.0.2.1' } };
 
+function clientOf(userId: string) {
+  const credential = { kind: 'secret', id: 'secret' } as const;
+  const account = { userName: userId, accessTokenType: 'jwt', tokenEpoch: 0, isActive: true } as const;
+  return { ...account, userId, organizationId, credential };
+}
+
 /** A recorder on a store that fails while `isDown`. */
 function recording() {
   const disk = { isDown: false };
+  /** How many appends were made in each turn of the event loop that had some. */
+  const appends: number[] = [];
+  let isSameTurn = false;
   const store = withAppend(emptyStore(), async (append, ...args) => {
     if (disk.isDown) throw new Error('disk full');
+    if (!isSameTurn) setImmediate().then(() => (isSameTurn = false));
+    appends.push(isSameTurn ? (appends.pop() ?? 0) + 1 : 1);
+    isSameTurn = true;
     return append(...args);
   });
   const { commands, clock } = node(store);
@@ -18,7 +31,7 @@ function recording() {
   onTestFinished(() => recorder.close());
   const counts = async (userId: string) =>
     (await Array.fromAsync(store.readStream(`machineSecretUse-${userId}`))).map(({ data }) => data['count']);
-  return { disk, clock, recorder, onFailure, counts };
+  return { disk, appends, clock, recorder, onFailure, counts };
 }
 
 it('counts failures again that could not be recorded', async () => {
@@ -42,4 +55,38 @@ it('looks at nobody else when one fails', async () => {
   recorder.failed('robot', request);
   await vi.waitFor(async () => expect(await counts('robot')).toEqual([1]));
   expect(await counts('welder')).toEqual([1]);
+});
+
+/** Timers that only the test moves. */
+function stopTimers() {
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
+it('stores uses that come shortly after each other together', async () => {
+  stopTimers();
+  const { appends, recorder } = recording();
+  recorder.used(clientOf('robot'), request);
+  vi.advanceTimersByTime(20);
+  recorder.used(clientOf('welder'), request);
+  await setImmediate();
+  expect(appends).toEqual([]);
+  vi.advanceTimersByTime(30);
+  await setImmediate();
+  expect(appends).toEqual([2]);
+});
+
+it('lets no more uses wait than one commit should have', async () => {
+  stopTimers();
+  const { appends, recorder } = recording();
+  for (let user = 0; user < 100; user++) recorder.used(clientOf(`robot-${user}`), request);
+  await setImmediate();
+  expect(appends).toEqual([64]);
+});
+
+it('stores what waits before it closes', async () => {
+  const { appends, recorder } = recording();
+  recorder.used(clientOf('robot'), request);
+  await recorder.close();
+  expect(appends).toEqual([1]);
 });
