@@ -51,6 +51,8 @@ interface Session {
   readonly pending: readonly Pick<PendingRows<unknown>, 'size' | 'writeAll' | 'forgetAll'>[];
   readonly readCheckpoint: StatementSync;
   readonly saveCheckpoint: StatementSync;
+  readonly beginBatch: StatementSync;
+  readonly endBatch: StatementSync;
 }
 
 type ProjectEvent = (event: Projected<KeyturnEvent>) => void;
@@ -201,11 +203,11 @@ export class ReadModel {
 
   /** @param checkpoint of the last event that was read, whether it was projected or not */
   commit({ position, stream, revision, eventId }: Checkpoint): void {
-    const { db, pending, saveCheckpoint } = this.#session;
+    const { pending, saveCheckpoint, endBatch } = this.#session;
     this.#inBatch(() => {
       for (const rows of pending) rows.writeAll();
       saveCheckpoint.run(position, stream, revision, eventId);
-      db.exec('RELEASE batch');
+      endBatch.run();
       this.#isInBatch = false;
     });
     this.#recentAnswers.release();
@@ -213,12 +215,12 @@ export class ReadModel {
 
   /** A batch is a transaction, or a part of the one that is held open. An error takes all of it back. */
   #inBatch(action: () => void): void {
-    const { db, pending } = this.#session;
+    const { db, pending, beginBatch } = this.#session;
     try {
       // A batch would be a transaction of its own then, and its checkpoint past what is lost.
       if (this.#isHeldOpen && !db.isTransaction)
         throw new Error('what could not be saved is lost, it has to be read from the log again');
-      if (!this.#isInBatch) db.exec('SAVEPOINT batch');
+      if (!this.#isInBatch) beginBatch.run();
       this.#isInBatch = true;
       action();
     } catch (error) {
@@ -376,7 +378,9 @@ function openSession(db: DatabaseSync): Session {
   const readCheckpoint = db.prepare('SELECT position, stream, revision, event_id AS eventId FROM checkpoint');
   readCheckpoint.setReadBigInts(true);
   const saveCheckpoint = db.prepare('INSERT OR REPLACE INTO checkpoint VALUES (1, ?, ?, ?, ?)');
-  return { db, ...handlersOf(db), readCheckpoint, saveCheckpoint };
+  const beginBatch = db.prepare('SAVEPOINT batch');
+  const endBatch = db.prepare('RELEASE batch');
+  return { db, ...handlersOf(db), readCheckpoint, saveCheckpoint, beginBatch, endBatch };
 }
 
 function handlersOf(db: DatabaseSync): Pick<Session, 'handlers' | 'pending'> {

@@ -76,9 +76,9 @@ export class LogWriter {
   commit(appends: readonly Append[]): (AppendResult | WrongExpectedRevisionError)[] {
     const written: EventRow[] = [];
     try {
-      this.#db.exec('BEGIN IMMEDIATE');
+      this.#statements.begin.run();
       const outcomes = appends.map((append) => this.#write(append, written));
-      this.#db.exec('COMMIT');
+      this.#statements.commit.run();
       this.#end = written.at(-1)?.position ?? this.#end;
       this.recent.add(written);
       return outcomes;
@@ -181,6 +181,8 @@ function prepareStatements(db: DatabaseSync) {
     'INSERT INTO events (stream, revision, id, type, data, metadata, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
   );
   return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
     insert,
     end: prepareRead(db, 'SELECT coalesce(max(position), 0) AS position FROM events'),
     streamHead: prepareRead(
