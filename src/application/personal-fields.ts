@@ -182,6 +182,10 @@ export function openedLog(eventStore: EventStore, personalFields: PersonalFields
     },
     async *subscribe(options) {
       for await (const batch of eventStore.subscribe(options)) {
+        if (!batch.events.some(concernsKeys)) {
+          yield batch;
+          continue;
+        }
         const events = await untilReached(() => personalFields.openAll(batch.events), options?.signal);
         if (events === undefined) return;
         yield { ...batch, events };
@@ -197,6 +201,11 @@ export function hasPersonalFields(event: Pick<EventOfUser, 'type' | 'data'>): bo
 
 export function isSealed({ type, data }: Pick<EventOfUser, 'type' | 'data'>): boolean {
   return personalFieldsOf(type).some((field) => typeof data[field] === 'object');
+}
+
+/** Whether the event has to be opened, or tells of an erasure. */
+function concernsKeys(event: EventOfUser): boolean {
+  return isSealed(event) || event.type === 'MachineUserErased';
 }
 
 function sealedFieldsOf({ type, data }: Pick<EventOfUser, 'type' | 'data'>): string[] {

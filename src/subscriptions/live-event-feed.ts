@@ -195,7 +195,8 @@ export class LiveEventFeed implements EventFeed {
       this.#keep(read, isFollowed ? undefined : position);
       this.#publish(events, position);
       const { least, most, perFollower } = gatheringTime;
-      const wait = Math.min(most, Math.max(least, this.#followers * perFollower));
+      const forFollowers = Math.min(most, Math.max(least, this.#followers * perFollower));
+      const wait = this.#followers === 0 ? most : forFollowers;
       await delay(wait, undefined, { signal }).catch(() => {});
     }
   }

@@ -1,4 +1,3 @@
-import { EventEmitter, once } from 'node:events';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EventStoreClosedError, WrongExpectedRevisionError } from '../errors.ts';
@@ -60,7 +59,8 @@ class SqliteEventStore implements EventStore {
   readonly #closing = new AbortController();
   #queue: PendingAppend[] = [];
   #flush: Promise<void> | undefined;
-  readonly #log = new EventEmitter<{ grown: [] }>().setMaxListeners(0);
+  /** Wake subscriptions that have read all. */
+  readonly #onGrowth = new Set<() => void>();
 
   constructor({ file, readOnly = false }: SqliteEventStoreOptions) {
     if (!readOnly) {
@@ -188,24 +188,49 @@ class SqliteEventStore implements EventStore {
     const isWanted = filterOf(filter);
     let position = after;
     let announced = false;
-    while (!stop.aborted) {
-      // Who catches up reads the file: an audit of a log that is being written to must see what stands in it.
-      const writer: LogWriter | undefined = announced ? this.#writer : undefined;
-      const head = writer?.end ?? this.#headPosition();
-      if (position >= head && announced) {
-        // Nothing runs between reading the head and listening, so no append is waited past.
-        await this.#nextGrowth(stop);
-        continue;
+    const growth = this.#growth(stop);
+    try {
+      while (!stop.aborted) {
+        // Who catches up reads the file: an audit of a log that is being written to must see what stands in it.
+        const writer: LogWriter | undefined = announced ? this.#writer : undefined;
+        const head = writer?.end ?? this.#headPosition();
+        if (position >= head && announced) {
+          // Nothing runs between reading the head and waiting, so no append is waited past.
+          await growth.next();
+          continue;
+        }
+        const kept: RecordedEvent[] | undefined = writer?.recent.after(position, pageSize);
+        const read: RecordedEvent[] =
+          kept ??
+          (page.all(position, head, ...parameters, pageSize) as unknown as EventRow[]).map(toRecordedEvent);
+        const caughtUp = read.length < pageSize;
+        position = caughtUp ? max(position, head) : (read.at(-1)?.position ?? position);
+        announced = caughtUp;
+        yield { events: kept === undefined ? read : read.filter(isWanted), position, caughtUp };
       }
-      const kept: RecordedEvent[] | undefined = writer?.recent.after(position, pageSize);
-      const read: RecordedEvent[] =
-        kept ??
-        (page.all(position, head, ...parameters, pageSize) as unknown as EventRow[]).map(toRecordedEvent);
-      const caughtUp = read.length < pageSize;
-      position = caughtUp ? max(position, head) : (read.at(-1)?.position ?? position);
-      announced = caughtUp;
-      yield { events: kept === undefined ? read : read.filter(isWanted), position, caughtUp };
+    } finally {
+      growth.release();
     }
+  }
+
+  /** `next` waits until the log may have grown, or `stop`. */
+  #growth(stop: AbortSignal): { next: () => Promise<void>; release: () => void } {
+    if (this.#writer === undefined) return { next: () => pollInterval(stop), release() {} };
+    let goOn = () => {};
+    const wake = () => goOn();
+    this.#onGrowth.add(wake);
+    stop.addEventListener('abort', wake, { once: true });
+    return {
+      next: () =>
+        new Promise((resolve) => {
+          goOn = resolve;
+        }),
+      release: () => {
+        this.#onGrowth.delete(wake);
+        // Node keeps a signal that depends on others for as long as somebody listens to it.
+        stop.removeEventListener('abort', wake);
+      },
+    };
   }
 
   async close(): Promise<void> {
@@ -231,7 +256,7 @@ class SqliteEventStore implements EventStore {
       for (const { reject } of batch) reject(error);
       return;
     }
-    this.#log.emit('grown');
+    for (const wake of this.#onGrowth) wake();
   }
 
   #headPosition(): bigint {
@@ -246,18 +271,16 @@ class SqliteEventStore implements EventStore {
   #requireOpen(): void {
     if (this.#closing.signal.aborted) throw new EventStoreClosedError();
   }
+}
 
-  /** Waits until the log may have grown, or `stop`. */
-  async #nextGrowth(stop: AbortSignal): Promise<void> {
-    const writtenElsewhere = this.#writer === undefined;
-    // A timer that keeps the process alive: one that follows a log may have nothing else to do.
-    const growth = writtenElsewhere
-      ? delay(readOnlyPollInterval, undefined, { signal: stop })
-      : once(this.#log, 'grown', { signal: stop });
-    await growth.catch((error: Error) => {
-      if (error.name !== 'AbortError') throw error;
-    });
-  }
+/**
+ * Until another process may have written, or `stop`. The timer keeps this process alive: one that follows a log may have nothing else
+ * to do.
+ */
+async function pollInterval(stop: AbortSignal): Promise<void> {
+  await delay(readOnlyPollInterval, undefined, { signal: stop }).catch((error: Error) => {
+    if (error.name !== 'AbortError') throw error;
+  });
 }
 
 function openDatabase(file: string, readOnly: boolean): DatabaseSync {
