@@ -102,11 +102,13 @@ export class CommandHandler {
   ): Promise<Loaded<State>> {
     const { decider } = aggregate;
     const stream = streamOf(aggregate, id);
-    let { state, revision, hash } = (this.#recent.get(stream) as Loaded<State> | undefined) ?? {
+    const remembered: Loaded<State> = (this.#recent.get(stream) as Loaded<State> | undefined) ?? {
       state: decider.initialState,
       revision: 'no_stream',
       hash: null,
     };
+    if (this.#eventStore.endsBefore?.(stream, nextRevision(remembered.revision))) return remembered;
+    let { state, revision, hash } = remembered;
     let last: RecordedEvent | undefined;
     const unread =
       revision === 'no_stream' && aggregate.snapshots !== undefined

@@ -41,6 +41,12 @@ async function take(
   return events;
 }
 
+/** Those from which on the store says that a stream of so many events has none. */
+function deniedRevisions(store: EventStore, stream: string, held: number): bigint[] {
+  const revisions = Array.from({ length: held }, (_, revision) => BigInt(revision));
+  return revisions.filter((from) => store.endsBefore?.(stream, from));
+}
+
 /** What every adapter of the EventStore port promises. A new adapter runs this suite unchanged. */
 export function describeEventStoreContract(name: string, openStore: OpenStore): void {
   describe(`the event store contract: ${name}`, () => {
@@ -232,6 +238,7 @@ export function describeEventStoreContract(name: string, openStore: OpenStore): 
             } else {
               await expect(append).rejects.toMatchObject({ actual: actualRevision(held.length) });
             }
+            expect(deniedRevisions(store, stream, model.get(stream)?.length ?? 0)).toEqual([]);
           }
           for (const [stream, ids] of model) {
             const stored = await read(store, stream);

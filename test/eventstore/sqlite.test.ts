@@ -233,6 +233,16 @@ describe('the SQLite event store', () => {
     );
   });
 
+  it('knows where a stream ends that it wrote to or read, and nothing of others', async () => {
+    const store = open(newFile());
+    expect(store.endsBefore?.('a-1', 0n)).toBe(false);
+    await Array.fromAsync(store.readStream('a-1'));
+    expect(store.endsBefore?.('a-1', 0n)).toBe(true);
+    await store.append('a-1', newEvents(2), 'no_stream');
+    expect(store.endsBefore?.('a-1', 1n)).toBe(false);
+    expect(store.endsBefore?.('a-1', 2n)).toBe(true);
+  });
+
   it('reads what a filter asks for, be it rare in the log or not', async () => {
     const store = open(newFile());
     const labels = async (options: ReadAllOptions) =>

@@ -117,6 +117,11 @@ class SqliteEventStore implements EventStore {
     }
   }
 
+  endsBefore(stream: string, from: bigint): boolean {
+    this.#requireOpen();
+    return this.#writer?.endsBefore(stream, from) === true;
+  }
+
   /** Asks the file only when something may be there, and notes where the stream ends. */
   #pageForwards(stream: string, from: bigint, count: number): EventRow[] {
     if (this.#writer?.endsBefore(stream, from)) return [];
