@@ -5,9 +5,10 @@ import { EventStoreUnusableError } from '../errors.ts';
 const applicationId = 0x4b544556;
 const schemaVersion = 1;
 
+/** Older files have `AUTOINCREMENT`: of use only where rows are deleted, for a page more to write with each commit. */
 const tables = `
   CREATE TABLE events (
-    position    INTEGER PRIMARY KEY AUTOINCREMENT,
+    position    INTEGER PRIMARY KEY,
     stream      TEXT    NOT NULL,
     revision    INTEGER NOT NULL,
     id          TEXT    NOT NULL,
