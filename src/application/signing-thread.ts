@@ -19,7 +19,7 @@ interface Waiting {
 /** Fewer are signed on the spot: the way to the thread and back costs as much. */
 const smallestBatch = 4;
 /** So many are sent before the rest has arrived: neither thread is to wait for the other. */
-const largestBatch = 8;
+const largestBatch = 16;
 
 /**
  * Signs what waits at the same time as one batch on a thread of its own, so that a second core takes the largest part of a
