@@ -90,8 +90,7 @@ export const machineSecretsProjection: Projection = {
     const deleteOne = db.prepare('DELETE FROM machine_secrets WHERE user_id = ? AND secret_id = ?');
     const deleteAll = db.prepare('DELETE FROM machine_secrets WHERE user_id = ?');
 
-    const remove = (userId: string, secretId: string) => {
-      const secrets = added.get(userId);
+    const remove = (userId: string, secretId: string, secrets = added.get(userId)) => {
       const index = secrets?.findIndex(({ data }) => data.secretId === secretId) ?? -1;
       if (index >= 0) secrets?.splice(index, 1);
       else deleteOne.run(userId, secretId);
@@ -102,11 +101,11 @@ export const machineSecretsProjection: Projection = {
     return {
       MachineSecretSet(event) {
         const { aggregateId: userId, data } = event;
-        for (const replaced of data.replacedSecretIds) remove(userId, replaced);
         for (const { secretId, retiresAt } of data.retirements ?? []) {
           setRetirement(event, secretId, { retiresAt });
         }
         const secrets = added.get(userId);
+        for (const replaced of data.replacedSecretIds) remove(userId, replaced, secrets);
         if (secrets === undefined) added.set(userId, [event]);
         else secrets.push(event);
       },

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { extname } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { headOf } from '../../eventstore/head.ts';
 import { ReadModel } from '../../projections/read-model.ts';
@@ -66,8 +65,6 @@ async function takeInByThread(
   source: BatchSource,
   onPosition: (position: bigint) => void,
 ): Promise<boolean> {
-  // V8's threads would help each of the two that share the work to collect its garbage, and take the cores from them.
-  setFlagsFromString('--no-parallel-scavenge');
   const script = new URL(`./replay-writer${extname(import.meta.filename)}`, import.meta.url);
   const workerData: ReplayWriterData = { file, port: source.port };
   const resourceLimits = {

@@ -4,8 +4,8 @@ import type { ProjectedBatch } from './projected-batches.ts';
 /** A transaction ends when so much of the log was read, in positions, or so many rows wait to be written: those are in memory. */
 const longestTransaction = { positions: 65_536n, rows: 4096 } as const;
 
-/** In milliseconds: how often somebody is told how far it is. A message to another thread costs as much as many events. */
-const progressInterval = 20;
+/** In milliseconds: how often somebody is told how far it is. A message to another thread costs as much as hundreds of events. */
+const progressInterval = 100;
 
 /**
  * Projects batches into a read model, many in a transaction. When there are no more, all of them are committed.
