@@ -20,7 +20,8 @@ export type HashedEvent = Omit<ChainedEvent, 'position'>;
 export function hashOfEvent({ stream, revision, id, type, data, metadata }: HashedEvent): string {
   return hash(
     'sha256',
-    canonicalJson({ stream, revision: String(revision), id, type, data, metadata }),
+    // In canonical order already, so that nothing is left to sort.
+    canonicalJson({ data, id, metadata, revision: String(revision), stream, type }),
     'base64url',
   );
 }
