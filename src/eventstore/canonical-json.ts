@@ -40,7 +40,7 @@ function membersInOrder(object: JsonObject): Json | undefined {
   const keys = Object.keys(object);
   // Integers come before all other keys, in the order of numbers.
   if (keys[0] !== undefined && startsWithDigit(keys[0])) return undefined;
-  if (!areSorted(keys)) keys.sort();
+  sort(keys);
   const members: { [key: string]: Json } = {};
   for (const key of keys) {
     const member = object[key];
@@ -57,13 +57,20 @@ function startsWithDigit(key: string): boolean {
   return first >= 0x30 && first <= 0x39;
 }
 
-function areSorted(keys: readonly string[]): boolean {
-  let before = '';
-  for (const key of keys) {
-    if (key < before) return false;
-    before = key;
+const fewKeys = 16;
+
+/** By insertion where there are few, as in events: that takes a fraction of the time of ECMAScript's own sort. */
+function sort(keys: string[]): void {
+  if (keys.length > fewKeys) {
+    keys.sort();
+    return;
   }
-  return true;
+  for (let sorted = 1; sorted < keys.length; sorted++) {
+    const key = keys[sorted] as string;
+    let place = sorted;
+    for (; place > 0 && (keys[place - 1] as string) > key; place--) keys[place] = keys[place - 1] as string;
+    keys[place] = key;
+  }
 }
 
 function joinedMembers(value: Json): string {

@@ -51,3 +51,16 @@ test('canonical JSON is that of RFC 8785', () => {
   );
   expect(() => canonicalJson({ text: '\ud800' })).toThrow(/lone surrogate/);
 });
+
+test('canonical JSON has the members of objects of any size in the order of their UTF-16 code units', () => {
+  // 😀 is two units, which stand before the one of ｡.
+  const key = fc.string({ unit: fc.constantFrom(...'aAb$_é€😀｡'), minLength: 1, maxLength: 4 });
+  const object = fc.uniqueArray(key, { size: 'max', maxLength: 40 }).map((keys) => {
+    return Object.fromEntries(keys.map((name, index) => [name, index]));
+  });
+  fc.assert(
+    fc.property(object, (value) => {
+      expect(canonicalJson(value)).toBe(canonicalize(value));
+    }),
+  );
+});
