@@ -23,7 +23,13 @@ export interface ServiceLog {
  * its line, and a reader that has stopped reading does not stop the service.
  */
 export function serviceLog(level: string): ServiceLog {
-  const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: mostWaiting });
+  const destination = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: gatheredLength,
+    maxWrite: 2 * gatheredLength,
+    maxLength: mostWaiting,
+  });
   const gathered = new GatheredLines(destination);
   const logger = pino({ level }, gathered);
   // A full disk, or a terminal that is gone: the service goes on without a log, and its exit does not try again for ever.
@@ -62,33 +68,46 @@ class GatheredLines {
   readonly #destination: ReturnType<typeof pino.destination>;
   readonly #timer = setInterval(() => this.handOver(), gatheringTime).unref();
   #lines = '';
+  #isClosed = false;
 
   constructor(destination: ReturnType<typeof pino.destination>) {
     this.#destination = destination;
+    destination.once('close', () => {
+      this.#isClosed = true;
+    });
+    // Before the destination ends itself there.
+    process.prependListener('beforeExit', this.handOver);
     process.on('exit', this.flushSync);
   }
 
   write(line: string): void {
     this.#lines += line;
-    if (this.#lines.length >= gatheredLength) this.handOver();
+    if (this.#lines.length >= gatheredLength) this.#give();
   }
 
-  handOver(): void {
-    const lines = this.#lines;
-    if (lines === '') return;
-    this.#lines = '';
-    this.#destination.write(lines);
-  }
+  readonly handOver = (): void => {
+    if (this.#lines === '' || this.#isClosed) return;
+    this.#give();
+    this.#destination.flush();
+  };
 
   /** `pino` asks for it after a fatal error. */
   readonly flushSync = (): void => {
-    this.handOver();
+    if (this.#isClosed) return;
+    this.#give();
     this.#destination.flushSync();
   };
 
   close(): void {
     this.handOver();
     clearInterval(this.#timer);
+    process.off('beforeExit', this.handOver);
     process.off('exit', this.flushSync);
+  }
+
+  #give(): void {
+    const lines = this.#lines;
+    this.#lines = '';
+    if (lines !== '') this.#destination.write(lines);
   }
 }
