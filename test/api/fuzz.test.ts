@@ -93,7 +93,11 @@ async function fuzzed() {
   const running = await runningService();
   const token = await adminToken(running);
   const { userId } = await addRobot(managementClient(running.url, token));
-  const events = async () => (await Array.fromAsync(running.service.eventStore.readAll())).length;
+  const events = async () => {
+    const all = await Array.fromAsync(running.service.eventStore.readAll());
+    // That the token was granted may be recorded later.
+    return all.filter(({ type }) => type !== 'MachineSecretUsed').length;
+  };
   return { url: running.url, log: running.log, token, userId, events };
 }
 
