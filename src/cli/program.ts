@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { loadEnvFile } from 'node:process';
 import { Command } from '@commander-js/extra-typings';
 import { version } from '../package-version.ts';
 import { addAuditCommands } from './audit-commands.ts';
@@ -10,8 +8,6 @@ import { addMoveCommands } from './move-commands.ts';
 import { addRotationCommands } from './rotation-commands.ts';
 import { serveOptions } from './settings.ts';
 import { sizeThreadPool } from './thread-pool.ts';
-
-if (existsSync('.env')) loadEnvFile('.env');
 
 const program = new Command('keyturn')
   .description('Issues, rotates and audits the client secrets of machine users.')

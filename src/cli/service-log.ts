@@ -14,7 +14,7 @@ export interface ServiceLog {
   readonly logger: Logger;
   /** Writes what waits now, rather than a moment later. */
   flush(): void;
-  /** Resolves when all is written, or when nobody has read it for a while. Nothing can be logged afterwards. */
+  /** Resolves when all is written, or when nobody has read it for a while. What is logged afterwards is written when the process exits. */
   close(): Promise<void>;
 }
 
@@ -50,12 +50,12 @@ export function serviceLog(level: string): ServiceLog {
     logger,
     flush: () => gathered.handOver(),
     async close() {
-      gathered.close();
+      gathered.handOver();
       // Standard output may be a pipe, which cannot be synchronized: written is all that can be had.
       const written = new Promise<true>((resolve) => destination.flush(() => resolve(true)));
       const isWritten = await Promise.race([written, delay(patience, false)]);
       // The exit of the process would otherwise wait for the reader, for ever.
-      if (!isWritten) destination.destroy();
+      if (!isWritten) gathered.giveUp();
     },
   };
 }
@@ -66,7 +66,6 @@ export function serviceLog(level: string): ServiceLog {
  */
 class GatheredLines {
   readonly #destination: ReturnType<typeof pino.destination>;
-  readonly #timer = setInterval(() => this.handOver(), gatheringTime).unref();
   #lines = '';
   #isClosed = false;
 
@@ -75,12 +74,14 @@ class GatheredLines {
     destination.once('close', () => {
       this.#isClosed = true;
     });
+    setInterval(this.handOver, gatheringTime).unref();
     // Before the destination ends itself there.
     process.prependListener('beforeExit', this.handOver);
     process.on('exit', this.flushSync);
   }
 
   write(line: string): void {
+    if (this.#isClosed) return;
     this.#lines += line;
     if (this.#lines.length >= gatheredLength) this.#give();
   }
@@ -98,11 +99,10 @@ class GatheredLines {
     this.#destination.flushSync();
   };
 
-  close(): void {
-    this.handOver();
-    clearInterval(this.#timer);
-    process.off('beforeExit', this.handOver);
-    process.off('exit', this.flushSync);
+  /** Writes nothing more: an exit would wait for ever. */
+  giveUp(): void {
+    this.#isClosed = true;
+    this.#destination.destroy();
   }
 
   #give(): void {

@@ -74,7 +74,24 @@ test('the document can be read on a page, which loads nothing from elsewhere', a
     const asset = await fetch(new URL(source, `${url}/docs/`));
     expect([source, asset.status, new URL(asset.url).origin]).toEqual([source, 200, url]);
     expect((await asset.arrayBuffer()).byteLength).toBeGreaterThan(100);
+    // A cache takes what an answer without a body says of the type and the length for those of what it has.
+    const again = await fetch(asset.url, { headers: { 'if-none-match': asset.headers.get('etag') ?? '' } });
+    expect([again.status, again.headers.get('content-type')]).not.toEqual([304, 'application/octet-stream']);
+    expect([again.status, again.headers.get('content-length')]).not.toEqual([304, '0']);
   }
   const script = await (await fetch(`${url}/docs/static/swagger-initializer.js`)).text();
   expect(script).toContain('/openapi.json');
+});
+
+test('what the page does not have, and does not take, is refused as everywhere', async () => {
+  const { url } = await runningService();
+  const refusals = await Promise.all(
+    [
+      fetch(`${url}/docs/nowhere`),
+      fetch(`${url}/docs/static/a%00b`),
+      fetch(`${url}/docs/static/swagger-ui.css`, { headers: { range: 'bytes=999999999-' } }),
+    ].map(async (answer) => (await answer).json()),
+  );
+  const [notFound, unreadable] = [{ code: 5, message: 'Not Found' }, { code: 3 }];
+  expect(refusals).toMatchObject([notFound, unreadable, unreadable]);
 });

@@ -26,7 +26,7 @@ async function withRobot(userName = 'robot', profile: Parameters<typeof addRobot
       await fetch(`${running.url}/oauth/v2/token${query}`, {
         method: 'POST',
         headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
-        body: String(new URLSearchParams(body)),
+        body: typeof body === 'string' ? body : String(new URLSearchParams(body)),
       }),
     );
   const basic = (id: string, secret: string) =>
@@ -233,6 +233,7 @@ describe('a refusal', () => {
     ],
     ['a repeated parameter', 400, 'invalid_request', 'grant_type=client_credentials&scope=a&scope=b'],
     ['a repeated empty one', 400, 'invalid_request', 'grant_type=client_credentials&scope=&scope='],
+    ['a form like a query', 400, 'invalid_request', '?grant_type=client_credentials'],
     ['credentials in the URL', 400, 'invalid_request', { ...grant, ...credentials }, {}, '?client_secret=x'],
     ['JSON', 400, 'invalid_request', grant, { 'content-type': 'application/json' }],
     ['a body without a type', 400, 'invalid_request', grant, { 'content-type': '' }],

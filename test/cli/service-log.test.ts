@@ -33,6 +33,19 @@ it.each([
   ]);
 });
 
+it('writes what is logged after it was closed when the process exits', async () => {
+  const script = "await log.close(); log.logger.error('why it stops'); process.exit(1);";
+  expect(await logged(script)).toEqual(['why it stops']);
+});
+
+it('writes the lines up to a fatal one at once, whatever keeps the threads that write files', async () => {
+  const script = `
+    import { pbkdf2 } from 'node:crypto';
+    for (let job = 0; job < 16; job++) pbkdf2('', '', 1e6, 32, 'sha512', () => {});
+    log.logger.info('first'); log.logger.fatal('last'); process.kill(process.pid, 'SIGKILL');`;
+  expect(await logged(script)).toEqual(['first', 'last']);
+});
+
 it('writes line by line in their order, however many come at once', async () => {
   const many = Array.from({ length: 5000 }, (_, index) => `line ${index}`);
   const script =

@@ -9,7 +9,8 @@ export function takeForms(app: FastifyInstance): void {
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
     { parseAs: 'string', bodyLimit },
-    (_request, text, done) => done(null, new URLSearchParams(text as string)),
+    // It takes the first question mark away, which in a form is part of a name.
+    (_request, text, done) => done(null, new URLSearchParams(`?${text}`)),
   );
 }
 

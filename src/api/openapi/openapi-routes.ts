@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServedService } from '../rpc/served-method.ts';
 import { openapiDocument } from './openapi-document.ts';
 
@@ -24,14 +24,24 @@ export async function openapiRoutes(app: FastifyInstance, options: OpenapiOption
   // Loaded for its first reader: it is a sixth of the files that a start would load.
   let page: Promise<FastifyInstance> | undefined;
   const showPage = async ({ url, headers }: FastifyRequest, reply: FastifyReply) => {
-    page ??= import('./documentation-page.ts').then((module) => module.documentationPage(version));
+    page ??= loadPage(version, app.log).catch((error: unknown) => {
+      // Tried again with the next reader.
+      page = undefined;
+      throw error;
+    });
     const answer = await (await page).inject({ method: 'GET', url, headers });
     if (answer.statusCode === 404) return reply.callNotFound();
     for (const [name, value] of Object.entries(answer.headers)) {
       if (!headersOfConnection.includes(name)) reply.header(name, value);
     }
-    return reply.code(answer.statusCode).send(answer.rawPayload);
+    // An empty one would be given a type and a length, which an answer of "not modified" must not have.
+    return reply.code(answer.statusCode).send(answer.rawPayload.length > 0 ? answer.rawPayload : undefined);
   };
   app.get('/docs', showPage);
   app.get('/docs/*', showPage);
+}
+
+async function loadPage(version: string, logger: FastifyBaseLogger): Promise<FastifyInstance> {
+  const { documentationPage } = await import('./documentation-page.ts');
+  return documentationPage(version, logger);
 }
