@@ -82,6 +82,8 @@ const defaultHashQueue = 500;
 const defaultSecretAnnouncements = [30, 7, 1];
 /** In milliseconds: proxies end connections that are silent for longer, many after 30 or 60 seconds. */
 const defaultHeartbeatInterval = 15_000;
+/** Of connections that nobody has accepted yet. The system's own bound is lower, or as high; past it a client waits a second or more. */
+const longestBacklog = 4096;
 /** In milliseconds. */
 const defaultSlowReaderLimit = 30_000;
 
@@ -400,7 +402,7 @@ async function onceReached<Result>(logger: Logger, action: () => Promise<Result>
 }
 
 async function listen(server: FastifyInstance, { host, port, tls }: ServiceConfig): Promise<string> {
-  await server.listen({ host, port });
+  await server.listen({ host, port, backlog: longestBacklog });
   const { port: boundPort } = server.server.address() as AddressInfo;
   const name = host.includes(':') ? `[${host}]` : host;
   return `${tls === undefined ? 'http' : 'https'}://${name}:${boundPort}`;
