@@ -42,7 +42,7 @@ const scales: Record<'full' | 'quick' | 'smoke', Scale> = {
     overloadSeconds: 3,
     slowHashes: 64,
     clients: 10_000,
-    firstUses: 1536,
+    firstUses: 1280,
     streamedEvents: 50_000,
     events: 1_000_000,
     users: [1000, 100_000, 1_000_000],
