@@ -21,7 +21,7 @@ export async function openapiRoutes(app: FastifyInstance, options: OpenapiOption
     return document;
   });
 
-  // Loaded for its first reader: it is a sixth of the files that a start would load.
+  // Loaded for its first reader: it is a tenth of the files that a start would load.
   let page: Promise<FastifyInstance> | undefined;
   const showPage = async ({ url, headers }: FastifyRequest, reply: FastifyReply) => {
     page ??= loadPage(version, app.log).catch((error: unknown) => {
