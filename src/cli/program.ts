@@ -7,7 +7,7 @@ import { addKeysCommands } from './keys.ts';
 import { addMoveCommands } from './move-commands.ts';
 import { addRotationCommands } from './rotation-commands.ts';
 import { serveOptions } from './settings.ts';
-import { sizeThreadPool } from './thread-pool.ts';
+import { lowerThreadPool, sizeThreadPool } from './thread-pool.ts';
 
 const program = new Command('keyturn')
   .description('Issues, rotates and audits the client secrets of machine users.')
@@ -49,6 +49,7 @@ program
   )
   .action(async (settings) => {
     sizeThreadPool();
+    await lowerThreadPool();
     const { serve } = await import('./serve.ts');
     await serve(settings);
   });

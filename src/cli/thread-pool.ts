@@ -1,7 +1,12 @@
-import { availableParallelism } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
+import { availableParallelism, getPriority, setPriority } from 'node:os';
 
 /** A look-up of a name must not wait for a hash: libuv gives such work half of its threads. */
 const fewestThreads = 2;
+
+/** In values of `nice`: a thread that competes for a core with one that is 10 lower gets a tenth of it. */
+const stepDown = 10;
+const lowestPriority = 19;
 
 /**
  * One thread of libuv's pool for each core, unless `UV_THREADPOOL_SIZE` says otherwise: secrets are hashed there. With more, the
@@ -11,4 +16,25 @@ const fewestThreads = 2;
  */
 export function sizeThreadPool(): void {
   process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(fewestThreads, availableParallelism()));
+}
+
+/**
+ * Has the threads of libuv's pool leave the cores to the thread that answers requests whenever that has something to do. Linux alone
+ * has priorities of threads: elsewhere nothing changes, nor where the system forbids it.
+ */
+export async function lowerThreadPool(): Promise<void> {
+  const priority = Math.min(getPriority() + stepDown, lowestPriority);
+  // To read a folder takes a thread of the pool: after that there are all of them.
+  for (const thread of await readdir('/proc/self/task').catch(() => [])) {
+    const name = await readFile(`/proc/self/task/${thread}/comm`, 'utf8').catch(() => '');
+    if (name.trim() === 'libuv-worker') lower(Number(thread), priority);
+  }
+}
+
+function lower(thread: number, priority: number): void {
+  try {
+    setPriority(thread, priority);
+  } catch {
+    // It hashes as before.
+  }
 }

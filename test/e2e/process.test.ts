@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { runKeyturn, serveKeyturn, startKeyturn } from '../support/keyturn-process.ts';
@@ -93,6 +94,22 @@ test.skipIf(!existsSync('/dev/full'))(
     }
     keyturn.kill('SIGTERM');
     expect(await exited).toEqual([0, null]);
+  },
+);
+
+test.skipIf(!existsSync('/proc/self/task'))(
+  'threads that hash leave the cores to the thread that answers',
+  async () => {
+    const { process: keyturn } = await serveKeyturn(temporaryFolder());
+    const threads = readdirSync(`/proc/${keyturn.pid}/task`);
+    const hashing = threads.filter((thread) => {
+      const name = readFileSync(`/proc/${keyturn.pid}/task/${thread}/comm`, 'utf8');
+      return name === 'libuv-worker\n';
+    });
+    expect(hashing.length).toBeGreaterThanOrEqual(2);
+    const ours = getPriority();
+    expect(getPriority(keyturn.pid)).toBe(ours);
+    for (const thread of hashing) expect(getPriority(Number(thread))).toBe(Math.min(ours + 10, 19));
   },
 );
 
