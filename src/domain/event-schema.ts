@@ -5,6 +5,9 @@ import type { DomainEvent } from './decider.ts';
 /** Turns the data of one schema version into that of the next. */
 export type Upcast = (data: Record<string, unknown>) => Record<string, unknown>;
 
+/** For data that mean what they meant: some may be there now that were not before, or be stored in another way. */
+export const unchanged: Upcast = (data) => data;
+
 export interface EventSchema<Data extends object = object> {
   /** The version that is written today. The first is 1. */
   readonly version: number;
@@ -34,6 +37,13 @@ export function checkNewEvent(
 ): { data: object; schemaVersion: number } {
   const schema = schemaOf(schemas, event.type);
   return { data: parse(schema, event.type, event.data), schemaVersion: schema.version };
+}
+
+/** The first version from which on stored data are read as they are. */
+export function unchangedSince({ version, upcasts }: EventSchema): number {
+  let first = version;
+  while (upcasts?.[first - 1] === unchanged) first--;
+  return first;
 }
 
 /** Reads stored event data of any past version as today's. Throws {@link EventSchemaError}. */

@@ -181,12 +181,22 @@ const publishedFields = new Map(
 );
 
 /** The name of the field that the id of an aggregate is published as; streams of one aggregate only need none. */
-const idFields: Readonly<Record<string, string>> = {
-  machineUser: 'userId',
-  machineSecretUse: 'userId',
-  userName: 'userName',
-  webhook: 'webhookId',
-};
+const idFields: ReadonlyMap<string, string> = new Map([
+  ['machineUser', 'userId'],
+  ['machineSecretUse', 'userId'],
+  ['userName', 'userName'],
+  ['webhook', 'webhookId'],
+]);
+
+/** In the order in which they are written. */
+export function publishedFieldsOf(type: string): readonly string[] {
+  return publishedFields.get(type) ?? [];
+}
+
+/** Undefined where the id of an aggregate is not published. */
+export function idFieldOf(category: string): string | undefined {
+  return idFields.get(category);
+}
 
 /** What subscribers are shown of the event's data: nothing of an event that is not published. */
 export function publishedDataOf(
@@ -194,9 +204,9 @@ export function publishedDataOf(
   category: string,
   aggregateId: string,
 ): Readonly<Record<string, unknown>> {
-  const idField = idFields[category];
+  const idField = idFieldOf(category);
   const published: Record<string, unknown> = {};
-  for (const field of publishedFields.get(event.type) ?? []) {
+  for (const field of publishedFieldsOf(event.type)) {
     const value = field === idField ? aggregateId : (event.data as Record<string, unknown>)[field];
     if (value !== undefined) published[field] = value;
   }

@@ -12,6 +12,7 @@ import { parsedJson, type StoredEvent, StoredLog } from '../eventstore/sqlite/st
 import { cloudEventOf, type PlacedEvent } from './cloud-event.ts';
 import { type EventSelection, isSubjectSelected, isTypeSelected } from './feed-event.ts';
 import { isBookkeeping, isPublishedEventType } from './published-events.ts';
+import { type WrittenData, writtenCloudEvent, writtenData } from './written-cloud-event.ts';
 
 /** Where a log lies. Plain data, so that a thread can be told. */
 export interface StoredFeedOptions {
@@ -36,11 +37,15 @@ export interface StoredFeedPart {
   readonly position: bigint;
 }
 
-const pageSize = 128;
+const pageSize = 32;
 /** How many events are looked at for one part at most: what is selected may be rare, and others wait. */
 const mostRead = 4096;
-/** In UTF-16 units: a part that is longer ends with its page, or where a page is very long with the event. */
-const longEnough = 96 * 1024;
+/**
+ * In UTF-16 units: a part that is longer ends with its page. One of more than 128 KiB is not made among the young objects of the heap, and
+ * many of them pile up until all of the heap is collected.
+ */
+const longEnough = 104 * 1024;
+/** There a part ends with the event. */
 const tooLong = 1024 * 1024;
 
 /**
@@ -102,9 +107,11 @@ export class StoredFeed {
     request: StoredFeedRequest,
     opener: () => Opener,
   ): string | undefined | Promise<string | undefined> {
-    if (!isTypeSelected(stored.type, request.selection)) return this.#passOver(stored);
-    const event: EventOfLog = { stored, data: parsedJson(stored.data, stored) as JsonObject };
-    const organizationId = this.#owners.organizationOf({ stream: stored.stream, data: event.data });
+    const { stream, type } = stored;
+    if (!isTypeSelected(type, request.selection)) return this.#passOver(stored);
+    const written = writtenData(type, stored.data);
+    const event: EventOfLog = { stored, written, data: written?.about ?? dataOf(stored) };
+    const organizationId = this.#owners.organizationOf({ stream, data: event.data });
     if (organizationId instanceof Promise) {
       return organizationId.then((found) => jsonOf(event, found, request, opener));
     }
@@ -132,7 +139,7 @@ export class StoredFeed {
     if (!isPublishedEventType(type) && !isBookkeeping(type))
       throw new EventSchemaError(`${type} is not an event type that this Keyturn knows: upgrade it`);
     if (!data.includes('"organizationId"')) return;
-    this.#owners.learn({ stream: stored.stream, data: parsedJson(data, stored) as JsonObject });
+    this.#owners.learn({ stream: stored.stream, data: dataOf(stored) });
   }
 }
 
@@ -141,22 +148,33 @@ type Opener = (placed: PlacedEvent) => Promise<PlacedEvent>;
 
 interface EventOfLog {
   readonly stored: StoredEvent;
+  /** Undefined where the data had to be parsed. */
+  readonly written: WrittenData | undefined;
+  /** What tells whom the event is about, at least. */
   readonly data: JsonObject;
 }
 
+function dataOf(stored: StoredEvent): JsonObject {
+  return parsedJson(stored.data, stored) as JsonObject;
+}
+
 function jsonOf(
-  { stored, data }: EventOfLog,
+  { stored, written, data: about }: EventOfLog,
   organizationId: string | undefined,
   { selection, source }: StoredFeedRequest,
   opener: () => Opener,
 ): string | undefined | Promise<string> {
   const { stream, id, type } = stored;
-  if (!isSubjectSelected({ organizationId, userId: userOf({ stream, data }) }, selection)) return undefined;
+  if (!isSubjectSelected({ organizationId, userId: userOf({ stream, data: about }) }, selection))
+    return undefined;
+  const context = { source, organizationId };
+  const json = written && writtenCloudEvent(stored, written, context);
+  if (json !== undefined) return json;
+  const data = written === undefined ? about : dataOf(stored);
   const metadata = parsedJson(stored.metadata, stored) as JsonObject;
   const position = String(stored.position);
   const streamVersion = String(stored.revision + 1);
   const placed = { stream, id, type, data, metadata, position, streamVersion };
-  const context = { source, organizationId };
   if (!isSealed(placed)) return JSON.stringify(cloudEventOf(placed, context));
   return opener()(placed).then((opened) => JSON.stringify(cloudEventOf(opened, context)));
 }

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { eventCatalogue } from '../../src/domain/event-catalogue.ts';
-import { checkNewEvent, type EventSchemas, upcastEvent } from '../../src/domain/event-schema.ts';
+import {
+  checkNewEvent,
+  type EventSchemas,
+  unchanged,
+  unchangedSince,
+  upcastEvent,
+} from '../../src/domain/event-schema.ts';
 
 const schemas = {
   LampLit: {
@@ -24,6 +30,16 @@ test('an event of an old version is read as one of today', () => {
     colour: 'red',
     lumen: 1,
   });
+});
+
+test('it is known since when data have been read as they are stored', () => {
+  const lit = schemas.LampLit;
+  const first = lit.upcasts[1];
+  expect(unchangedSince({ version: 1, data: lit.data })).toBe(1);
+  expect(unchangedSince(lit)).toBe(3);
+  expect(unchangedSince({ ...lit, upcasts: { 1: first, 2: unchanged } })).toBe(2);
+  expect(unchangedSince({ ...lit, upcasts: { 1: unchanged, 2: first } })).toBe(3);
+  expect(unchangedSince({ ...lit, upcasts: { 1: unchanged, 2: unchanged } })).toBe(1);
 });
 
 test('an event of a newer version asks for an upgrade', () => {

@@ -5,11 +5,11 @@ import {
   readStoredMetadata,
 } from '../../domain/event-catalogue.ts';
 import type { EventMetadata } from '../../domain/event-metadata.ts';
+import { writtenMetadata } from '../../domain/written-metadata.ts';
 import type { RecordedEvent } from '../../eventstore/event-store.ts';
 import { parsedJson, type StoredEvent } from '../../eventstore/sqlite/stored-events.ts';
 import { type Projected, toProjected } from '../../projections/projection.ts';
 import type { Checkpoint } from '../../projections/read-model.ts';
-import { headOfMetadata } from './metadata-text.ts';
 
 /**
  * Events on their way from the thread that reads them to the one that projects them, as text, which crosses in a
@@ -88,7 +88,7 @@ function checkpointOf({ position, stream, revision, id }: Place): Checkpoint {
 export function linesOfStored(event: StoredEvent): string {
   const { id, type, data, metadata } = event;
   const head =
-    headOfMetadata(metadata) ?? readStoredMetadata({ id, type, metadata: parsedJson(metadata, event) });
+    writtenMetadata(metadata) ?? readStoredMetadata({ id, type, metadata: parsedJson(metadata, event) });
   // Only what somebody else wrote into the file has line breaks.
   return linesOf(event, head, data.includes('\n') ? JSON.stringify(parsedJson(data, event)) : data);
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Decider, Occurred } from '../decider.ts';
 import { KeyturnError } from '../errors.ts';
-import type { EventSchemas, EventsOf } from '../event-schema.ts';
+import { type EventSchemas, type EventsOf, unchanged } from '../event-schema.ts';
 import {
   type Members,
   memberRemovedSchema,
@@ -33,7 +33,7 @@ export const instanceEventSchemas = {
   InstanceMemberChanged: { version: 1, data: memberSchema },
   InstanceMemberRemoved: { version: 1, data: memberRemovedSchema },
   /** Version 1 knew ES256 only, and keys that sign at once. */
-  SigningKeyAdded: { version: 2, data: signingKeyAddedSchema, upcasts: { 1: (data) => data } },
+  SigningKeyAdded: { version: 2, data: signingKeyAddedSchema, upcasts: { 1: unchanged } },
   /** The key signs no more, and what it signed counts for nothing: it was, or may have been, stolen. */
   SigningKeyRevoked: { version: 1, data: z.strictObject({ keyId: id }) },
   /** The same key under another master key. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Decider } from '../decider.ts';
 import { KeyturnError } from '../errors.ts';
-import type { EventSchemas, EventsOf } from '../event-schema.ts';
+import { type EventSchemas, type EventsOf, unchanged } from '../event-schema.ts';
 
 /**
  * That a machine user's secrets are used, and that someone tries wrong ones. A stream beside the user's own: neither
@@ -16,7 +16,7 @@ export const machineSecretUseEventSchemas = {
       /** How often by now, where that is limited. */
       uses: z.int().min(1).exactOptional(),
     }),
-    upcasts: { 1: (data) => data },
+    upcasts: { 1: unchanged },
   },
   /** A secret was used that a new one has replaced: somebody has not moved on. The first time within an hour. */
   MachineSecretUsedAfterReplacement: {

@@ -1,8 +1,8 @@
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { headOfMetadata } from '../../src/audit/replay/metadata-text.ts';
 import { eventMetadataSchema } from '../../src/domain/event-metadata.ts';
+import { writtenMetadata } from '../../src/domain/written-metadata.ts';
 import { context, organizationId } from '../support/application.ts';
 import { auditedLog } from '../support/audited-log.ts';
 import { edited, edits, nearValues } from '../support/edited-values.ts';
@@ -24,8 +24,16 @@ async function writtenTexts(): Promise<string[]> {
 /** What a schema makes of a text; undefined where it is none that it takes. */
 function checked(json: string) {
   try {
-    const { schemaVersion, occurredAt } = eventMetadataSchema.parse(JSON.parse(json));
-    return { schemaVersion, occurredAt };
+    const { schemaVersion, occurredAt, editor, $correlationId, $causationId } = eventMetadataSchema.parse(
+      JSON.parse(json),
+    );
+    return {
+      schemaVersion,
+      occurredAt,
+      editorId: editor?.userId,
+      correlationId: $correlationId,
+      causationId: $causationId,
+    };
   } catch {
     return undefined;
   }
@@ -41,14 +49,14 @@ function oneOf(texts: readonly string[]) {
 test('what Keyturn writes is read from its text', async () => {
   const texts = await writtenTexts();
   expect(texts.filter((json) => json.includes('"origin"')).length).toBe(2);
-  for (const json of texts) expect(headOfMetadata(json)).toEqual(checked(json));
+  for (const json of texts) expect(writtenMetadata(json)).toEqual(checked(json));
   expect(texts.map(checked)).not.toContain(undefined);
 });
 
 /** `json` must be read as the schema reads it, or left to it. */
 function compare(json: string): void {
-  const head = headOfMetadata(json);
-  if (head !== undefined) expect(head).toEqual(checked(json));
+  const read = writtenMetadata(json);
+  if (read !== undefined) expect(read).toEqual(checked(json));
 }
 
 test('a value at a bound of the schema is read as the schema reads it, or left to it, wherever it is', async () => {
@@ -77,10 +85,10 @@ test('other metadata are read as the schema reads them, or left to it', async ()
   fc.assert(
     fc.property(text, edits, (json, todo) => {
       const other = JSON.stringify(edited(JSON.parse(json), todo)) ?? '';
-      const head = headOfMetadata(other);
-      if (head === undefined) seen.left++;
-      else expect(head).toEqual(checked(other));
-      if (head !== undefined && other !== json) seen.taken++;
+      const read = writtenMetadata(other);
+      if (read === undefined) seen.left++;
+      else expect(read).toEqual(checked(other));
+      if (read !== undefined && other !== json) seen.taken++;
     }),
     { numRuns: 10_000 },
   );
