@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { replayInto } from '../../src/audit/replay/replay.ts';
 import { userHistory } from '../../src/audit/user-history.ts';
 import { verifyLog } from '../../src/audit/verify-log.ts';
+import { allocateYoung } from '../../src/cli/young-allocation.js';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface LogReading {
   readonly megabytes: number;
 }
 
+// As the commands do.
+allocateYoung();
 const [what = '', file = ''] = process.argv.slice(2);
 const eventStore = openSqliteEventStore({ file, readOnly: true });
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
