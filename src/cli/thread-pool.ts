@@ -4,8 +4,8 @@ import { availableParallelism, getPriority, setPriority } from 'node:os';
 /** A look-up of a name must not wait for a hash: libuv gives such work half of its threads. */
 const fewestThreads = 2;
 
-/** In values of `nice`: a thread that competes for a core with one that is 10 lower gets a tenth of it. */
-const stepDown = 10;
+/** In values of `nice`: of a core that the two compete for, a thread that hashes gets a quarter, and the one that answers the rest. */
+const stepDown = 5;
 const lowestPriority = 19;
 
 /**

@@ -109,7 +109,7 @@ test.skipIf(!existsSync('/proc/self/task'))(
     expect(hashing.length).toBeGreaterThanOrEqual(2);
     const ours = getPriority();
     expect(getPriority(keyturn.pid)).toBe(ours);
-    for (const thread of hashing) expect(getPriority(Number(thread))).toBe(Math.min(ours + 10, 19));
+    for (const thread of hashing) expect(getPriority(Number(thread))).toBe(Math.min(ours + 5, 19));
   },
 );
 
