@@ -21,7 +21,7 @@ export function readWholeAnswers(client: Client): void {
   const execute = parser.execute.bind(parser);
   parser.execute = (chunk) => {
     const isBetween = parser.state === 'RESPONSE_LINE' && parser.line === '';
-    const statusCode = isBetween ? statusOfWhole(chunk) : undefined;
+    const statusCode = isBetween ? statusOfWhole(chunk.toString('latin1')) : undefined;
     if (statusCode === undefined) return execute(chunk);
     parser[kOnHeadersComplete]?.({ statusCode, headers: [] });
     parser[kOnMessageComplete]?.();
@@ -29,9 +29,8 @@ export function readWholeAnswers(client: Client): void {
   };
 }
 
-/** Undefined where `chunk` is anything else than one answer with a `Content-Length`, from its beginning to its end. */
-function statusOfWhole(chunk: Buffer): number | undefined {
-  const text = chunk.toString('latin1');
+/** Undefined where `text` is anything else than one answer with a `Content-Length`, from its beginning to its end. */
+export function statusOfWhole(text: string): number | undefined {
   const length = /\r\ncontent-length: (\d+)\r\n/i.exec(text);
   const head = text.indexOf('\r\n\r\n');
   if (length === null || length.index > head || text.length !== head + 4 + Number(length[1]))
