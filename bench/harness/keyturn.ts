@@ -91,13 +91,32 @@ export function setSecretRequests(
   { token }: Pick<Keyturn, 'token'>,
   clients: readonly Client[],
 ): HttpRequest[] {
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const headers = jsonHeaders(token);
   return clients.map(({ userId }) => ({
     method: 'PUT',
     path: `/management/v1/users/${userId}/secret`,
     headers,
     body: '{}',
   }));
+}
+
+/** Changes of users, of whom all take turns. None changes nothing, in whatever order they are sent. */
+export function changeRequests(
+  { token }: Pick<Keyturn, 'token'>,
+  clients: readonly Client[],
+  count: number,
+): HttpRequest[] {
+  const headers = jsonHeaders(token);
+  return Array.from({ length: count }, (_, index) => ({
+    method: 'PUT',
+    path: `/management/v1/users/${clients[index % clients.length]?.userId}/machine`,
+    headers,
+    body: JSON.stringify({ name: 'Robot', description: `change ${index}` }),
+  }));
+}
+
+function jsonHeaders(token: string): HttpRequest['headers'] {
+  return { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
 }
 
 export function grantRequests(clients: readonly Client[]): HttpRequest[] {

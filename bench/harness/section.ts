@@ -7,6 +7,8 @@ export interface Scale extends Rounds {
   readonly seconds: number;
   /** How long an overload lasts: longer than an answer may take. */
   readonly overloadSeconds: number;
+  /** Changes that need no hash, before secrets are set. */
+  readonly changes: number;
   /** How many slow hashes are under way at a time. */
   readonly slowHashes: number;
   /** Clients that ask for grants. */
