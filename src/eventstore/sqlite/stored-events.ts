@@ -77,13 +77,19 @@ export class StoredLog {
   /** As {@link storedEvents}, one page of at most `limit`. */
   read(after: bigint | number, until: bigint | undefined, limit: number): StoredEvent[] {
     const rows = this.#page.all(after, until ?? maxInteger, limit) as unknown as StoredRow[];
-    return rows.map(toStoredEvent);
+    const events: StoredEvent[] = [];
+    let last: StoredEvent | undefined;
+    for (const row of rows) {
+      last = toStoredEvent(row, last);
+      events.push(last);
+    }
+    return events;
   }
 
   /** The last event of a type in a stream, wherever in the log it stands. */
   latest(stream: string, type: string): StoredEvent | undefined {
     const row = this.#latest.get(stream, type) as unknown as StoredRow | undefined;
-    return row && toStoredEvent(row);
+    return row && toStoredEvent(row, undefined);
   }
 
   close(): void {
@@ -133,6 +139,18 @@ export function parsedJson(
 
 type StoredRow = readonly [number, string, number, string, string, string, string];
 
-function toStoredEvent([position, stream, revision, id, type, data, metadata]: StoredRow): StoredEvent {
-  return { position, stream, revision, id, type, data, metadata };
+/** @param before with texts that often come again: as one text it is hashed once, however often it is looked up by */
+function toStoredEvent(
+  [position, stream, revision, id, type, data, metadata]: StoredRow,
+  before: StoredEvent | undefined,
+): StoredEvent {
+  return {
+    position,
+    stream: stream === before?.stream ? before.stream : stream,
+    revision,
+    id,
+    type: type === before?.type ? before.type : type,
+    data,
+    metadata,
+  };
 }
