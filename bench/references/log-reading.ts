@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { replayInto } from '../../src/audit/replay/replay.ts';
 import { userHistory } from '../../src/audit/user-history.ts';
 import { verifyLog } from '../../src/audit/verify-log.ts';
+import { keepCompiledCode } from '../../src/cli/compile-cache.js';
 import { allocateYoung } from '../../src/cli/young-allocation.js';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
@@ -21,6 +22,7 @@ export interface LogReading {
 }
 
 // As the commands do.
+keepCompiledCode();
 allocateYoung();
 const [what = '', file = ''] = process.argv.slice(2);
 const eventStore = openSqliteEventStore({ file, readOnly: true });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { replayInto } from '../../src/audit/replay/replay.ts';
+import { keepCompiledCode } from '../../src/cli/compile-cache.js';
 import { allocateYoung } from '../../src/cli/young-allocation.js';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
@@ -23,7 +24,8 @@ process.stdout.write(JSON.stringify({ rate: events / seconds, cpuTimeEach: (user
 rmSync(folder, { recursive: true, force: true });
 
 async function rebuild(): Promise<void> {
-  // As the command does.
+  // As the command does: its threads find their code compiled.
+  keepCompiledCode();
   allocateYoung();
   const eventStore = openSqliteEventStore({ file, readOnly: true });
   await replayInto(join(folder, 'read-model.db'), { eventStore, file });
