@@ -1,5 +1,6 @@
 import type { EventStore } from '../eventstore/event-store.ts';
 import { type ChainedEvent, hashOfEvent } from '../eventstore/hash-chain.ts';
+import type { ChainLink } from './chain-link.ts';
 import { diagnose, faultAt, type LogFault, previousHashOf } from './log-fault.ts';
 import { StreamHeads } from './stream-heads.ts';
 
@@ -20,9 +21,7 @@ export class ChainVerifier {
    *
    * @param hash of the event itself: base64url, as its successor carries it
    */
-  fits(event: ChainedEvent, hash: string): boolean {
-    const { stream, revision } = event;
-    const previousHash = previousHashOf(event);
+  fits({ stream, revision, previousHash }: ChainLink, hash: string): boolean {
     const follows = this.#heads.add(stream, revision, hash, previousHash);
     return revision === 0n ? previousHash === null : follows;
   }

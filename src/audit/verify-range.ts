@@ -1,6 +1,6 @@
 import { UnreadableEventError } from '../eventstore/errors.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
-import { type ChainedEvent, hashOfEvent } from '../eventstore/hash-chain.ts';
+import { type ChainLink, linkOfEvent } from './chain-link.ts';
 import { ChainVerifier } from './chain-verifier.ts';
 import { type LogRange, logBatches } from './log-batches.ts';
 import { faultAt, type LogFault } from './log-fault.ts';
@@ -12,9 +12,16 @@ export interface RangeVerification {
   readonly fault?: LogFault | undefined;
 }
 
-export interface VerifyRangeOptions extends LogRange {
-  /** The events of the range in log order, where the caller reads them faster than the event store does. */
-  readonly batches?: Iterable<readonly ChainedEvent[]>;
+/** Events in log order, and how each is linked to the one before. */
+export interface LinkSource<Event> {
+  readonly batches: Iterable<readonly Event[]> | AsyncIterable<readonly Event[]>;
+  /** @throws UnreadableEventError */
+  readonly linkOf: (event: Event) => ChainLink;
+}
+
+export interface VerifyRangeOptions<Event> extends LogRange {
+  /** The events of the range, where the caller reads them faster than the event store does. */
+  readonly source?: LinkSource<Event>;
   /** Where given, every event that it covers must be there, as it was, and no other. */
   readonly tree?: LogTree | undefined;
   /** Told after every batch how many events there were in it. */
@@ -22,19 +29,37 @@ export interface VerifyRangeOptions extends LogRange {
 }
 
 /** Checks the events of a part of the log against the hash chains of their streams, and against the log tree. */
-export async function verifyRange(
+export async function verifyRange<Event>(
   eventStore: EventStore,
-  { batches, tree, onProgress, ...range }: VerifyRangeOptions,
+  { source, tree, onProgress, ...range }: VerifyRangeOptions<Event>,
 ): Promise<RangeVerification> {
-  const chain = new ChainVerifier(eventStore);
   const covered = tree && new CoveredEvents(tree, range.after ?? 0n, range.until);
+  const verification = { chain: new ChainVerifier(eventStore), covered, onProgress };
+  return source === undefined
+    ? verifySource({ batches: logBatches(eventStore, range), linkOf: linkOfEvent }, verification)
+    : verifySource(source, verification);
+}
+
+async function verifySource<Event>(
+  { batches, linkOf }: LinkSource<Event>,
+  {
+    chain,
+    covered,
+    onProgress,
+  }: {
+    readonly chain: ChainVerifier;
+    readonly covered: CoveredEvents | undefined;
+    readonly onProgress: VerifyRangeOptions<Event>['onProgress'];
+  },
+): Promise<RangeVerification> {
   let events = 0;
   try {
-    for await (const batch of batches ?? logBatches(eventStore, range)) {
+    for await (const batch of batches) {
       for (const event of batch) {
-        const found = faultOf(event, chain, covered);
+        const link = linkOf(event);
+        const found = faultOf(link, chain, covered);
         // Waiting costs time: only for the few that need another look.
-        const fault = found === 'unlinked' ? await chain.examine(event) : found;
+        const fault = found === 'unlinked' ? await chain.examine(link.event()) : found;
         if (fault !== undefined) return { events, fault };
         events++;
       }
@@ -49,20 +74,20 @@ export async function verifyRange(
 
 /** `unlinked`: the event does not fit what was seen of its stream, or nothing was. */
 function faultOf(
-  event: ChainedEvent,
+  link: ChainLink,
   chain: ChainVerifier,
   covered: CoveredEvents | undefined,
 ): LogFault | 'unlinked' | undefined {
   let hash: string;
   try {
-    hash = hashOfEvent(event);
+    hash = link.hash();
   } catch (error) {
     if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
-    return faultAt('unreadable', event, `it cannot be hashed: ${error.message}`);
+    return faultAt('unreadable', link, `it cannot be hashed: ${error.message}`);
   }
-  const fault = covered?.faultOf(event, hash);
+  const fault = covered?.faultOf(link, hash);
   if (fault !== undefined) return fault;
-  return chain.fits(event, hash) ? undefined : 'unlinked';
+  return chain.fits(link, hash) ? undefined : 'unlinked';
 }
 
 /** Walks along the leaves of the tree while the events of the log go by. */
@@ -78,7 +103,7 @@ class CoveredEvents {
     this.#advance();
   }
 
-  faultOf(event: ChainedEvent, eventHash: string): LogFault | undefined {
+  faultOf(event: ChainLink, eventHash: string): LogFault | undefined {
     if (event.position > this.#until) return this.rest();
     const leaf = this.#next;
     if (leaf === undefined || leaf.position > event.position) {

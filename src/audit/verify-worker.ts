@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
-import { chainedEvents } from '../eventstore/sqlite/stored-events.ts';
+import { storedEvents } from '../eventstore/sqlite/stored-events.ts';
+import { linkOfStored } from './chain-link.ts';
 import { LogTree } from './log-tree.ts';
 import type { VerifyWorkerData, VerifyWorkerMessage } from './verify-log.ts';
 import { verifyRange } from './verify-range.ts';
@@ -14,7 +15,7 @@ const tree = treeFolder === undefined ? undefined : LogTree.openReadOnly(treeFol
 const verified = await verifyRange(eventStore, {
   after,
   until,
-  batches: chainedEvents(file, after, until),
+  source: { batches: storedEvents(file, after, until), linkOf: linkOfStored },
   tree,
   onProgress: (progress) => report({ progress }),
 });

@@ -36,6 +36,43 @@ export function writtenObject(schema: z.ZodType): WrittenObject | undefined {
   return { pattern: new RegExp(`^${source}$`), members: Object.keys(def.shape) };
 }
 
+/**
+ * Puts the members of such texts into the order of RFC 8785 canonical JSON. Undefined for a schema as above. What it gives undefined for may
+ * fit the schema all the same: it also leaves alone what holds objects, which have an order of their own.
+ */
+export function canonicalOrder(schema: z.ZodType): ((json: string) => string | undefined) | undefined {
+  const { def } = (schema as z.core.$ZodType as z.core.$ZodTypes)._zod;
+  const object = writtenObject(schema);
+  if (def.type !== 'object' || object === undefined) return undefined;
+  const { pattern, members } = object;
+  const ordered = members
+    .map((name, index) => ({
+      begin: `${JSON.stringify(name)}:`,
+      // The first group is all that was found.
+      group: index + 1,
+      isFlat: !holdsObject(def.shape[name] as z.core.$ZodType),
+    }))
+    .sort((a, b) => (a.begin < b.begin ? -1 : 1));
+  return (json) => {
+    const found = pattern.exec(json);
+    if (found === null) return undefined;
+    let text = '';
+    for (const { begin, group, isFlat } of ordered) {
+      const member = found[group];
+      if (member === undefined) continue;
+      if (!isFlat) return undefined;
+      text += `${text && ','}${begin}${member}`;
+    }
+    return `{${text}}`;
+  };
+}
+
+function holdsObject(schema: z.core.$ZodType): boolean {
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  if (def.type === 'optional') return holdsObject(def.innerType);
+  return def.type === 'object' || (def.type === 'array' && holdsObject(def.element));
+}
+
 function patternOf(schema: z.core.$ZodType): string | undefined {
   const { def } = (schema as z.core.$ZodTypes)._zod;
   switch (def.type) {

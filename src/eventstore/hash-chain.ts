@@ -25,3 +25,22 @@ export function hashOfEvent({ stream, revision, id, type, data, metadata }: Hash
     'base64url',
   );
 }
+
+/** An event of which the data and metadata are canonical JSON, and in the other texts there is nothing that JSON escapes. */
+export interface CanonicalEvent {
+  readonly stream: string;
+  readonly revision: number;
+  readonly id: string;
+  readonly type: string;
+  readonly data: string;
+  readonly metadata: string;
+}
+
+/** The same hash as {@link hashOfEvent}. */
+export function hashOfCanonical({ stream, revision, id, type, data, metadata }: CanonicalEvent): string {
+  return hash(
+    'sha256',
+    `{"data":${data},"id":"${id}","metadata":${metadata},"revision":"${revision}","stream":"${stream}","type":"${type}"}`,
+    'base64url',
+  );
+}

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { needsNoEscape, writtenObject } from '../../src/domain/written-json.ts';
+import { canonicalOrder, needsNoEscape, writtenObject } from '../../src/domain/written-json.ts';
+import { canonicalJson } from '../../src/eventstore/canonical-json.ts';
 
 const dateTime = z.iso.datetime({ precision: 3 });
 const lamp = z.strictObject({
@@ -49,7 +50,23 @@ test('a text that is taken is that of an object that fits, and gives its members
       });
       expect(Object.fromEntries(told)).toEqual(lamp.parse(drawn));
     }),
-    { numRuns: 5000 },
+    { numRuns: 20_000 },
+  );
+  expect(taken).toBeGreaterThan(50);
+});
+
+test('a text that is put into canonical order is canonical JSON of the same, and holds no objects', () => {
+  const inOrder = canonicalOrder(lamp) ?? expect.unreachable();
+  let taken = 0;
+  fc.assert(
+    fc.property(value, (drawn) => {
+      const json = JSON.stringify(drawn);
+      const canonical = inOrder(json);
+      const isTaken = writtenObject(lamp)?.pattern.test(json) && drawn.notes === undefined;
+      expect(canonical).toBe(isTaken ? canonicalJson(JSON.parse(json)) : undefined);
+      if (isTaken) taken++;
+    }),
+    { numRuns: 20_000 },
   );
   expect(taken).toBeGreaterThan(50);
 });
@@ -86,6 +103,7 @@ test.each([
   ['a record', z.record(z.string(), z.string())],
 ])('%s has no pattern', (_, schema) => {
   expect(writtenObject(schema)).toBeUndefined();
+  expect(canonicalOrder(schema)).toBeUndefined();
 });
 
 test('a text needs no escape where JSON writes it as it is', () => {

@@ -2,7 +2,8 @@ import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { eventMetadataSchema } from '../../src/domain/event-metadata.ts';
-import { writtenMetadata } from '../../src/domain/written-metadata.ts';
+import { canonicalMetadata, writtenMetadata } from '../../src/domain/written-metadata.ts';
+import { canonicalJson } from '../../src/eventstore/canonical-json.ts';
 import { context, organizationId } from '../support/application.ts';
 import { auditedLog } from '../support/audited-log.ts';
 import { edited, edits, nearValues } from '../support/edited-values.ts';
@@ -49,14 +50,24 @@ function oneOf(texts: readonly string[]) {
 test('what Keyturn writes is read from its text', async () => {
   const texts = await writtenTexts();
   expect(texts.filter((json) => json.includes('"origin"')).length).toBe(2);
-  for (const json of texts) expect(writtenMetadata(json)).toEqual(checked(json));
+  for (const json of texts) {
+    expect(writtenMetadata(json)).toEqual(checked(json));
+    compare(json);
+  }
   expect(texts.map(checked)).not.toContain(undefined);
 });
 
-/** `json` must be read as the schema reads it, or left to it. */
+/** `json` must be read as the schema reads it, or left to it; and be put into canonical order where it is read. */
 function compare(json: string): void {
   const read = writtenMetadata(json);
-  if (read !== undefined) expect(read).toEqual(checked(json));
+  const canonical = canonicalMetadata(json);
+  if (read === undefined) {
+    expect(canonical).toBeUndefined();
+    return;
+  }
+  expect(read).toEqual(checked(json));
+  const metadata = JSON.parse(json);
+  expect(canonical).toEqual({ json: canonicalJson(metadata), previousHash: metadata.previousHash });
 }
 
 test('a value at a bound of the schema is read as the schema reads it, or left to it, wherever it is', async () => {

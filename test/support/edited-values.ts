@@ -66,3 +66,18 @@ function placesIn(parent: object): [parent: Record<string, unknown>, key: string
     ...(typeof value === 'object' && value !== null ? placesIn(value) : []),
   ]);
 }
+
+const inserted = fc.oneof(
+  fc.constantFrom('', '"', '\\', '\\"', '\\u0041', '\n', '\t', '\0', ',', '{', '}', '[', ']', '0', '-', '.'),
+  fc.constantFrom(' ', '\ud800', '\udc00', '😀', '\u2028', '\u007f', 'é', 'null', '"x":1,', ',"x":1', '""'),
+);
+/** What happens at one place in a text. */
+export const textEdit = fc.record({ at: fc.nat(), removed: fc.nat(6), inserted });
+
+export function editedText(
+  text: string,
+  { at, removed, inserted }: { readonly at: number; readonly removed: number; readonly inserted: string },
+): string {
+  const place = at % (text.length + 1);
+  return text.slice(0, place) + inserted + text.slice(place + removed);
+}

@@ -97,16 +97,8 @@ export class StoredLog {
   }
 }
 
-/** The same with data and metadata parsed. Throws {@link UnreadableEventError} where they are not JSON. */
-export function* chainedEvents(
-  file: string,
-  after: bigint,
-  until: bigint | undefined,
-): Generator<readonly ChainedEvent[]> {
-  for (const page of storedEvents(file, after, until)) yield page.map(toChainedEvent);
-}
-
-function toChainedEvent(stored: StoredEvent): ChainedEvent {
+/** With data and metadata parsed. Throws {@link UnreadableEventError} where they are not JSON. */
+export function toChainedEvent(stored: StoredEvent): ChainedEvent {
   const { position, stream, revision, id, type, data, metadata } = stored;
   return {
     position: BigInt(position),
