@@ -99,7 +99,7 @@ class Connection {
 
   send(asked: Asked): void {
     this.#asked = asked;
-    this.#socket.write(asked.text, 'latin1');
+    this.#socket.write(asked.text);
   }
 
   end(): void {

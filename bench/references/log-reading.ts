@@ -5,7 +5,7 @@ import { replayInto } from '../../src/audit/replay/replay.ts';
 import { userHistory } from '../../src/audit/user-history.ts';
 import { verifyLog } from '../../src/audit/verify-log.ts';
 import { keepCompiledCode } from '../../src/cli/compile-cache.js';
-import { allocateYoung } from '../../src/cli/young-allocation.js';
+import { allocateYoung } from '../../src/cli/young-allocation.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { replayInto } from '../../src/audit/replay/replay.ts';
 import { keepCompiledCode } from '../../src/cli/compile-cache.js';
-import { allocateYoung } from '../../src/cli/young-allocation.js';
+import { allocateYoung } from '../../src/cli/young-allocation.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 
 /**

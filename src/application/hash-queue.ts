@@ -3,6 +3,8 @@ import type { SecretHasher } from './secret-hasher.ts';
 
 /** Of results that are handed on together. */
 const largestGroup = 16;
+/** With fewer under way no result waits for others. */
+const fewestUnderWay = 16;
 /** In milliseconds: how long a result waits for others. With the default cost as many as make a group are hashed meanwhile. */
 const patience = 10;
 
@@ -41,11 +43,12 @@ class Groups {
   #members: (() => void)[] = [];
   #late: NodeJS.Timeout | undefined;
 
-  /** @param expected how many may join later: with few of them a group is small, and with none nobody waits */
+  /** @param expected how many may join later */
   join(expected: number): Promise<void> {
     return new Promise((goOn) => {
       this.#members.push(goOn);
-      if (this.#members.length >= Math.min(largestGroup, expected / 2)) this.#goOn();
+      const isEnough = expected < fewestUnderWay || this.#members.length >= largestGroup;
+      if (isEnough) this.#goOn();
       else this.#late ??= setTimeout(() => this.#goOn(), patience);
     });
   }

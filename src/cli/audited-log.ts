@@ -19,6 +19,7 @@ import {
 } from '../eventstore/sqlite/sqlite-personal-keys.ts';
 import { personalKeysOptions, wrappingKeys } from '../personal-data.ts';
 import { InvalidSettingError, masterKeyOf } from './settings.ts';
+import { allocateYoung } from './young-allocation.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
 export interface OpenedLog extends AuditedLog {
@@ -50,6 +51,7 @@ export async function withAuditedLog(
   settings: LogSettings,
   run: (log: OpenedLog) => Promise<void>,
 ): Promise<void> {
+  allocateYoung();
   await reportingErrors(async () => {
     const log = await openLog(settings);
     try {

@@ -8,6 +8,7 @@ import { addMoveCommands } from './move-commands.ts';
 import { addRotationCommands } from './rotation-commands.ts';
 import { serveOptions } from './settings.ts';
 import { lowerThreadPool, sizeThreadPool } from './thread-pool.ts';
+import { allocateYoung } from './young-allocation.ts';
 
 const program = new Command('keyturn')
   .description('Issues, rotates and audits the client secrets of machine users.')
@@ -51,6 +52,7 @@ program
     sizeThreadPool();
     await lowerThreadPool();
     const { serve } = await import('./serve.ts');
+    allocateYoung();
     await serve(settings);
   });
 

@@ -23,17 +23,16 @@ export function sizeThreadPool(): void {
  * has priorities of threads: elsewhere nothing changes, nor where the system forbids it.
  */
 export async function lowerThreadPool(): Promise<void> {
-  const priority = Math.min(getPriority() + stepDown, lowestPriority);
   // To read a folder takes a thread of the pool: after that there are all of them.
   for (const thread of await readdir('/proc/self/task').catch(() => [])) {
     const name = await readFile(`/proc/self/task/${thread}/comm`, 'utf8').catch(() => '');
-    if (name.trim() === 'libuv-worker') lower(Number(thread), priority);
+    if (name.trim() === 'libuv-worker') lower(Number(thread));
   }
 }
 
-function lower(thread: number, priority: number): void {
+function lower(thread: number): void {
   try {
-    setPriority(thread, priority);
+    setPriority(thread, Math.min(getPriority() + stepDown, lowestPriority));
   } catch {
     // It hashes as before.
   }

@@ -12,7 +12,7 @@ export function needsNoEscape(text: string): boolean {
 
 /** What a pattern for all of a text asks of a part of one. */
 export function withinText({ source }: RegExp): string {
-  return source.replace(/^\^|\$$/g, '');
+  return `(?:${source.replace(/^\^|\$$/g, '')})`;
 }
 
 export interface WrittenObject {
@@ -120,7 +120,8 @@ function isPositiveInteger(def: z.core.$ZodNumberDef): boolean {
 }
 
 function oneOf(values: readonly unknown[], { checks }: z.core.$ZodTypeDef): string | undefined {
-  if (checks !== undefined) return undefined;
+  const isKnown = values.every((value) => typeof value === 'string' || typeof value === 'boolean');
+  if (checks !== undefined || !isKnown) return undefined;
   return `(?:${values.map((value) => RegExp.escape(JSON.stringify(value))).join('|')})`;
 }
 

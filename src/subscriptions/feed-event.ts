@@ -63,7 +63,7 @@ export function isSelected(event: FeedEvent, selection: EventSelection): boolean
 }
 
 /** A part of {@link isSelected}, for those who do not know the rest yet. */
-export function isTypeSelected(type: string, { types = [] }: EventSelection): type is PublishedEventType {
+export function isTypeSelected(type: string, { types = [] }: EventSelection): boolean {
   return isPublishedEventType(type) && (types.length === 0 || types.includes(type));
 }
 

@@ -41,7 +41,7 @@ const pageSize = 32;
 /** How many events are looked at for one part at most: what is selected may be rare, and others wait. */
 const mostRead = 4096;
 /**
- * In UTF-16 units: a part that is longer ends with its page. One of more than 128 KiB is not made among the young objects of the heap, and
+ * In UTF-16 units: a part that is longer ends with its page. Where all of it is Latin-1, and events have their usual length, it stays below 128 KiB: a longer one is not made among the young objects of the heap, and
  * many of them pile up until all of the heap is collected.
  */
 const longEnough = 104 * 1024;
@@ -108,7 +108,9 @@ export class StoredFeed {
     opener: () => Opener,
   ): string | undefined | Promise<string | undefined> {
     const { stream, type } = stored;
-    if (!isTypeSelected(type, request.selection)) return this.#passOver(stored);
+    if (!isPublishedEventType(type) || !isTypeSelected(type, request.selection)) {
+      return this.#passOver(stored);
+    }
     const written = writtenData(type, stored.data);
     const event: EventOfLog = { stored, written, data: written?.about ?? dataOf(stored) };
     const organizationId = this.#owners.organizationOf({ stream, data: event.data });

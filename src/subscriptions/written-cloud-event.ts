@@ -107,7 +107,8 @@ function aboutOf({ about }: WrittenType, members: RegExpExecArray): JsonObject {
   if (about.length === 0) return nobody;
   const named = about.flatMap(({ name, group }) => {
     const json = members[group];
-    return json?.startsWith('"') ? [[name, json.slice(1, -1)] as const] : [];
+    // A text of its own: a part of the row would keep all of the row in memory for as long as it is remembered.
+    return json?.startsWith('"') ? [[name, JSON.parse(json) as string] as const] : [];
   });
   return Object.fromEntries(named);
 }

@@ -67,8 +67,8 @@ describe('results', () => {
 
   it('of few secrets under way wait for nobody', async () => {
     const { hash, finish, settled } = toldHasher();
-    for (const secret of secrets(3)) hash(secret);
-    for (const secret of secrets(3)) {
+    for (const secret of secrets(16)) hash(secret);
+    for (const secret of secrets(16)) {
       await finish(secret);
       expect(settled.at(-1)).toBe(`hash of ${secret}`);
     }

@@ -19,7 +19,7 @@ interface PublishedEvent extends StoredEvent {
   readonly type: PublishedEventType;
 }
 
-/** Each type as Keyturn stores it: with all fields, and with none of those that may be absent. */
+/** Each type as Keyturn stores it, with personal fields in the clear, as in version 1: with all fields, and with none of those that may be absent. */
 const stored: readonly PublishedEvent[] = sampleEvents().flatMap((event, index) => {
   const { id, type, stream, data, metadata } = event;
   if (!isPublishedEventType(type)) return [];
