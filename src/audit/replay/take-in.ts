@@ -2,7 +2,7 @@ import type { Checkpoint, ReadModel } from '../../projections/read-model.ts';
 import type { ProjectedBatch } from './projected-batches.ts';
 
 /** A transaction ends when so much of the log was read, in positions, or so many rows wait to be written: those are in memory. */
-const longestTransaction = { positions: 65_536n, rows: 4096 } as const;
+const longestTransaction = { positions: 65_536n, rows: 32_768 } as const;
 
 /** In milliseconds: how often somebody is told how far it is. A message to another thread costs as much as hundreds of events. */
 const progressInterval = 100;
