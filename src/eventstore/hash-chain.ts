@@ -26,8 +26,8 @@ export function hashOfEvent({ stream, revision, id, type, data, metadata }: Hash
   );
 }
 
-/** An event of which the data and metadata are canonical JSON, and in the other texts there is nothing that JSON escapes. */
-export interface CanonicalEvent {
+/** An event with its data and metadata as JSON. */
+export interface EventTexts {
   readonly stream: string;
   readonly revision: number;
   readonly id: string;
@@ -36,8 +36,12 @@ export interface CanonicalEvent {
   readonly metadata: string;
 }
 
-/** The same hash as {@link hashOfEvent}. */
-export function hashOfCanonical({ stream, revision, id, type, data, metadata }: CanonicalEvent): string {
+/**
+ * The same hash as {@link hashOfEvent}.
+ *
+ * @param event with canonical JSON, and nothing in its other texts that JSON escapes
+ */
+export function hashOfCanonical({ stream, revision, id, type, data, metadata }: EventTexts): string {
   return hash(
     'sha256',
     `{"data":${data},"id":"${id}","metadata":${metadata},"revision":"${revision}","stream":"${stream}","type":"${type}"}`,

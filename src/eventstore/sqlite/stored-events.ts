@@ -1,19 +1,13 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { UnreadableEventError } from '../errors.ts';
 import type { JsonObject } from '../event-store.ts';
-import type { ChainedEvent } from '../hash-chain.ts';
+import type { ChainedEvent, EventTexts } from '../hash-chain.ts';
 import { maxInteger } from './event-row.ts';
 import { checkSchema } from './schema.ts';
 
 /** An event as it stands in the file: data and metadata are text that nobody has parsed yet. */
-export interface StoredEvent {
+export interface StoredEvent extends EventTexts {
   readonly position: number;
-  readonly stream: string;
-  readonly revision: number;
-  readonly id: string;
-  readonly type: string;
-  readonly data: string;
-  readonly metadata: string;
 }
 
 /** Few: a page lives as long as what is made of it, and the longer, the more of it gets among the old objects of the heap. */
