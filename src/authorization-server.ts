@@ -17,7 +17,7 @@ import { SecretUseRecorder } from './application/secret-use-recorder.ts';
 import { SigningKeyRing } from './application/signing-key-ring.ts';
 import { SigningKeyRotation } from './application/signing-key-rotation.ts';
 import type { SigningAlgorithm } from './domain/instance/signing-keys.ts';
-import type { Queries } from './projections/read-model.ts';
+import type { Queries } from './projections/projections.ts';
 
 export interface AuthorizationServerConfig {
   /** Default: `read-model`. */

@@ -1,37 +1,20 @@
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { eventCatalogue, type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
-import { accessTokenQueries, accessTokensProjection } from './access-tokens.ts';
-import { instanceProjection, instanceQueries } from './instance.ts';
-import { machineKeyQueries, machineKeysProjection } from './machine-keys.ts';
-import { machineSecretQueries, machineSecretsProjection } from './machine-secrets.ts';
-import { machineUserSearch } from './machine-user-search.ts';
-import { machineUserStateQueries } from './machine-user-states.ts';
-import { machineUserQueries, machineUsersProjection } from './machine-users.ts';
-import { organizationSearch } from './organization-search.ts';
-import { organizationQueries, organizationsProjection } from './organizations.ts';
 import { PendingRows } from './pending-rows.ts';
 import { type EventHandlers, type Projected, toProjected } from './projection.ts';
+import { projections, type Queries, queriesOf } from './projections.ts';
+import {
+  dropIndexes,
+  makeIndexes,
+  makeTables,
+  openDatabase,
+  openDatabaseForReplay,
+  openSnapshot,
+  openTemporary,
+} from './read-model-file.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { defineClock } from './time-conditions.ts';
-import { webhookQueries, webhooksProjection } from './webhooks.ts';
-
-/** Raised with every change of a projection: a read model of another version is built anew. */
-const readModelVersion = 11;
-
-const projections = [
-  machineUsersProjection,
-  machineSecretsProjection,
-  machineKeysProjection,
-  organizationsProjection,
-  instanceProjection,
-  accessTokensProjection,
-  webhooksProjection,
-];
-
-/** Those that tables do not have from the beginning. */
-const indexes = projections.map((projection) => projection.indexes ?? '').join('');
 
 /** The last event in the read model: how far it has been built, and by which its log is recognized. */
 export interface Checkpoint {
@@ -40,8 +23,6 @@ export interface Checkpoint {
   readonly revision: bigint;
   readonly eventId: string;
 }
-
-export type Queries = ReturnType<typeof queriesOf>;
 
 /** One open database with its prepared statements. */
 interface Session {
@@ -96,7 +77,7 @@ export class ReadModel {
    * @param clock by which secrets end
    */
   static openFile(file: string, clock?: () => Date): ReadModel {
-    return new ReadModel(openCurrent(file) ?? createAnew(file), clock);
+    return new ReadModel(openDatabase(file), clock);
   }
 
   /**
@@ -104,10 +85,7 @@ export class ReadModel {
    * which makes filling it faster.
    */
   static openForReplay(file: string): ReadModel {
-    const db = openCurrent(file) ?? createAnew(file);
-    // A larger cache, and fewer moves from the write-ahead log into the file: both are in 4 KiB pages.
-    db.exec('PRAGMA cache_size = 4096; PRAGMA wal_autocheckpoint = 16384;');
-    return new ReadModel(db);
+    return new ReadModel(openDatabaseForReplay(file));
   }
 
   /** Empties the read model when it was built from another log than `eventStore`. */
@@ -119,8 +97,7 @@ export class ReadModel {
 
   /** Before a replay of much: those that {@link finish} makes, which are made faster than kept. */
   dropIndexes(): void {
-    const names = indexes.matchAll(/INDEX IF NOT EXISTS (\w+)/g);
-    this.#session.db.exec(Array.from(names, ([, name]) => `DROP INDEX IF EXISTS ${name};`).join(''));
+    dropIndexes(this.#session.db);
   }
 
   /** What is left to do after a replay. */
@@ -141,10 +118,7 @@ export class ReadModel {
    * It has no indexes: for what reads whole tables.
    */
   static temporary(clock?: () => Date): ReadModel {
-    const db = new DatabaseSync('');
-    db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;');
-    makeTables(db);
-    return new ReadModel(db, clock);
+    return new ReadModel(openTemporary(), clock);
   }
 
   /**
@@ -152,11 +126,8 @@ export class ReadModel {
    * undefined when this version has not built it.
    */
   static snapshot(file: string): ReadModel | undefined {
-    const db = openCurrent(file, { readOnly: true });
-    if (db === undefined) return undefined;
-    // The first read fixes what a transaction sees.
-    db.exec('BEGIN; SELECT 1 FROM checkpoint;');
-    return new ReadModel(db);
+    const db = openSnapshot(file);
+    return db && new ReadModel(db);
   }
 
   /** Undefined while the read model is empty. */
@@ -317,63 +288,6 @@ async function isBuiltFrom(eventStore: EventStore, checkpoint: Checkpoint | unde
   return false;
 }
 
-/** The database in `file`, or undefined when there is none that this version of the code has built. */
-function openCurrent(file: string, { readOnly = false } = {}): DatabaseSync | undefined {
-  if (!existsSync(file)) return undefined;
-  const db = new DatabaseSync(file, { open: false, readOnly });
-  try {
-    db.open();
-    if (db.prepare('PRAGMA user_version').get()?.['user_version'] === readModelVersion) {
-      return readOnly ? db : configured(db);
-    }
-    db.close();
-  } catch {
-    // Damaged: mended by building it anew.
-    if (db.isOpen) db.close();
-  }
-  return undefined;
-}
-
-function createAnew(file: string): DatabaseSync {
-  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(file + suffix, { force: true });
-  closeSync(openSync(file, 'wx', 0o600));
-  const db = configured(new DatabaseSync(file));
-  makeTables(db);
-  return db;
-}
-
-/** In place of all that there are. */
-function makeTables(db: DatabaseSync): void {
-  const existing = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-  db.exec(`
-    BEGIN;
-    ${existing.map(({ name }) => `DROP TABLE "${name}";`).join('')}
-    ${projections.map((projection) => projection.tables).join('')}
-    CREATE TABLE checkpoint (
-      one      INTEGER PRIMARY KEY CHECK (one = 1),
-      position INTEGER NOT NULL,
-      stream   TEXT NOT NULL, -- of the last event, with its revision and id
-      revision INTEGER NOT NULL,
-      event_id TEXT NOT NULL
-    ) STRICT;
-    PRAGMA user_version = ${readModelVersion};
-    COMMIT;
-  `);
-}
-
-function makeIndexes(db: DatabaseSync): void {
-  db.exec(indexes);
-}
-
-/**
- * What a crash of the machine takes from this file is read from the log again: no need to wait for the disk. What is deleted
- * is overwritten: it may be what was known of a user that is erased.
- */
-function configured(db: DatabaseSync): DatabaseSync {
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;');
-  return db;
-}
-
 function openSession(db: DatabaseSync): Session {
   const readCheckpoint = db.prepare('SELECT position, stream, revision, event_id AS eventId FROM checkpoint');
   readCheckpoint.setReadBigInts(true);
@@ -397,19 +311,4 @@ function handlersOf(db: DatabaseSync): Pick<Session, 'handlers' | 'pending'> {
     }
   }
   return { handlers, pending };
-}
-
-function queriesOf(db: DatabaseSync, recentAnswers: RecentAnswers) {
-  return {
-    ...machineUserQueries(db, recentAnswers),
-    ...machineSecretQueries(db, recentAnswers),
-    ...machineKeyQueries(db),
-    ...machineUserSearch(db),
-    ...machineUserStateQueries(db),
-    ...organizationQueries(db, recentAnswers),
-    ...organizationSearch(db),
-    ...instanceQueries(db, recentAnswers),
-    ...accessTokenQueries(db, recentAnswers),
-    ...webhookQueries(db),
-  };
 }
