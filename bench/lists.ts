@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordedEvent } from '../src/eventstore/event-store.ts';
-import { openSqliteEventStore } from '../src/eventstore/sqlite/sqlite-event-store.ts';
 import type { MachineUserQuery, MachineUserSearch } from '../src/projections/machine-user-search.ts';
 import { ReadModel } from '../src/projections/read-model.ts';
 
@@ -19,10 +18,8 @@ const repetitions = 50;
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
 try {
   print(`Node ${process.version}, ${availableParallelism()} cores, ${users} machine users`);
-  const readModel = await ReadModel.open(
-    join(folder, 'read-model.db'),
-    openSqliteEventStore({ file: join(folder, 'events.db') }),
-  );
+  const readModel = ReadModel.open(join(folder, 'read-model.db'));
+  readModel.finish();
   const startedAt = performance.now();
   for (let first = 0; first < users; first += batchSize) {
     readModel.apply(

@@ -171,7 +171,7 @@ async function start(
   onRelease(() => personalKeys.close());
   const personalFields = new PersonalFields(personalKeys);
   const eventStore = openedLog(storedLog, personalFields);
-  const readModel = ReadModel.openFile(dataDirectory.readModelFile, clock);
+  const readModel = ReadModel.open(dataDirectory.readModelFile, clock);
   onRelease(() => readModel.close());
   let head = 0n;
   const projector = new Projector({

@@ -59,29 +59,17 @@ export class ReadModel {
   }
 
   /**
-   * @param file made, with mode 0600, when it does not exist; made anew when it is damaged, or was built by another
-   *   version or from another log than `eventStore`
-   */
-  static async open(file: string, eventStore: EventStore, clock?: () => Date): Promise<ReadModel> {
-    const readModel = ReadModel.openFile(file, clock);
-    await readModel.checkLog(eventStore);
-    makeIndexes(readModel.#session.db);
-    return readModel;
-  }
-
-  /**
-   * As `open`, of which log the file was built is not looked at, and it may lack indexes: a replay has to follow before anything is
-   * asked or applied.
+   * It may be of another log, and lack indexes: a replay into the file comes before anything is asked or applied.
    *
    * @param file made, with mode 0600, when it does not exist; made anew when it is damaged or of another version
    * @param clock by which secrets end
    */
-  static openFile(file: string, clock?: () => Date): ReadModel {
+  static open(file: string, clock?: () => Date): ReadModel {
     return new ReadModel(openDatabase(file), clock);
   }
 
   /**
-   * As `openFile`, for the replay itself: no answers come from the file until {@link finish}, and a new one has no indexes before,
+   * As `open`, for the replay itself: no answers come from the file until {@link finish}, and a new one has no indexes before,
    * which makes filling it faster.
    */
   static openForReplay(file: string): ReadModel {

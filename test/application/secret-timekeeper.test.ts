@@ -7,15 +7,15 @@ import { SecretTimekeeper } from '../../src/application/secret-timekeeper.ts';
 import { organization } from '../../src/domain/aggregates.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { Projector } from '../../src/projections/projector.ts';
-import { ReadModel } from '../../src/projections/read-model.ts';
 import { context, emptyStore, node, organizationId, robot, type TestClock } from '../support/application.ts';
+import { openReadModel } from '../support/read-model.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const day = 24 * 3600 * 1000;
 
 /** What one node of several runs: a read model of its own, and a timekeeper. */
 async function nodeOn(eventStore: EventStore, clock: TestClock) {
-  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), eventStore, clock.read);
+  const readModel = await openReadModel(join(temporaryFolder(), 'read-model.db'), eventStore, clock.read);
   const projector = new Projector({ eventStore, readModel, clock: clock.read });
   projector.start();
   onTestFinished(async () => {

@@ -8,6 +8,7 @@ import { AuditError } from '../../src/audit/audit-error.ts';
 import { customProjectionOf, replayProjection } from '../../src/audit/replay/custom-projection.ts';
 import { openSource, projectedBatches, receivedBatches } from '../../src/audit/replay/projected-batches.ts';
 import { checkReadModel, replayInto } from '../../src/audit/replay/replay.ts';
+import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
 import { Projector } from '../../src/projections/projector.ts';
@@ -15,6 +16,7 @@ import { ReadModel } from '../../src/projections/read-model.ts';
 import { closedAfterTest } from '../contract/event-store.contract.ts';
 import { context, node, organizationId, robot, TestClock } from '../support/application.ts';
 import { auditedLog } from '../support/audited-log.ts';
+import { openReadModel } from '../support/read-model.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** A log that is long enough for a thread of its own, and a read model of it as the service builds it. */
@@ -26,8 +28,8 @@ async function longLog() {
   return { eventStore, file, live: await projected(eventStore, join(folder, 'read-model.db')) };
 }
 
-async function projected(eventStore: Parameters<typeof ReadModel.open>[1], file: string): Promise<string> {
-  const readModel = await ReadModel.open(file, eventStore);
+async function projected(eventStore: EventStore, file: string): Promise<string> {
+  const readModel = await openReadModel(file, eventStore);
   const projector = new Projector({ eventStore, readModel, clock: () => new Date() });
   projector.start();
   await projector.caughtUp;
@@ -76,9 +78,9 @@ test.each(['with a thread', 'without'])('a replay that was stopped goes on where
   const log = how === 'without' ? { eventStore } : { eventStore, file };
   const [built, seen] = await stoppedReplay(log);
   const withoutIndexes = indexesOf(built);
-  ReadModel.openFile(built).close();
+  ReadModel.open(built).close();
   expect(indexesOf(built)).toEqual(withoutIndexes);
-  const readModel = await ReadModel.open(built, eventStore);
+  const readModel = await openReadModel(built, eventStore);
   const { position } = readModel.checkpoint() ?? { position: 0n };
   readModel.close();
   expect(position).toBe(BigInt(seen.at(-1) ?? -1));

@@ -5,9 +5,9 @@ import { normalizeUserName } from '../../src/domain/user-name/normalize.ts';
 import type { MachineUserQuery, MachineUserSearch } from '../../src/projections/machine-user-search.ts';
 import type { MachineUserView } from '../../src/projections/machine-users.ts';
 import { Projector } from '../../src/projections/projector.ts';
-import { ReadModel } from '../../src/projections/read-model.ts';
 import { foldCase, type TextMethod } from '../../src/projections/text-condition.ts';
 import { context, emptyStore, node, robot } from '../support/application.ts';
+import { openReadModel } from '../support/read-model.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Names that share beginnings and differ in case, with characters that sort and fold in odd ways. */
@@ -31,7 +31,7 @@ async function searchable() {
     // Some were made at the same moment: the id decides between them.
     if (index % 3 === 0) clock.advance(1000);
   }
-  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), store);
+  const readModel = await openReadModel(join(temporaryFolder(), 'read-model.db'), store);
   const projector = new Projector({ eventStore: store, readModel, clock: clock.read });
   onTestFinished(async () => {
     await projector.stop();

@@ -21,11 +21,12 @@ import { ReadModel } from '../../src/projections/read-model.ts';
 import { closedAfterTest } from '../contract/event-store.contract.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
 import { newEvent } from '../support/new-event.ts';
+import { openReadModel } from '../support/read-model.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Builds a read model from the store until it has caught up. */
 async function project(eventStore: EventStore, file: string) {
-  const readModel = await ReadModel.open(file, eventStore);
+  const readModel = await openReadModel(file, eventStore);
   const apply = vi.spyOn(readModel, 'apply');
   const projector = new Projector({ eventStore, readModel, clock: () => new Date() });
   projector.start();
@@ -260,7 +261,7 @@ test('it goes on from its checkpoint', async () => {
 test('rows and checkpoint are written together or not at all', async () => {
   const store = emptyStore();
   const file = join(temporaryFolder(), 'read-model.db');
-  const readModel = await ReadModel.open(file, store);
+  const readModel = await openReadModel(file, store);
   onTestFinished(() => readModel.close());
   await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
   const [claimed, added] = await Array.fromAsync(store.readAll());
@@ -276,7 +277,7 @@ test('rows and checkpoint are written together or not at all', async () => {
 test('a batch that fails takes nothing with it of those before it, saved or not', async () => {
   const store = emptyStore();
   const file = join(temporaryFolder(), 'read-model.db');
-  const readModel = await ReadModel.open(file, store);
+  const readModel = await openReadModel(file, store);
   onTestFinished(() => readModel.close());
   await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
   const [claimed, added] = await Array.fromAsync(store.readAll());
@@ -336,7 +337,7 @@ test('a projector that cannot save stops, and is not ready any more', async () =
 
 test('nothing is applied after what could not be saved and is lost', async () => {
   const store = emptyStore();
-  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), store);
+  const readModel = await openReadModel(join(temporaryFolder(), 'read-model.db'), store);
   onTestFinished(() => readModel.close());
   await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
   const [claimed, added] = await Array.fromAsync(store.readAll());
@@ -423,7 +424,7 @@ test('an event of a type that is not known stops the projector before it: a newe
 
 test('an event that cannot be read stops the projector, and nobody waits for it in vain', async () => {
   const store = emptyStore();
-  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), store);
+  const readModel = await openReadModel(join(temporaryFolder(), 'read-model.db'), store);
   const projector = new Projector({ eventStore: store, readModel, clock: () => new Date() });
   projector.start();
   await projector.caughtUp;

@@ -5,7 +5,6 @@ import { CommandHandler } from '../../src/application/command-handler.ts';
 import { MasterKeys } from '../../src/application/master-keys.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { Projector } from '../../src/projections/projector.ts';
-import { ReadModel } from '../../src/projections/read-model.ts';
 import { LiveEventFeed } from '../../src/subscriptions/live-event-feed.ts';
 import { type Leases, NodeLeases } from '../../src/subscriptions/webhooks/leases.ts';
 import { TargetPolicy } from '../../src/subscriptions/webhooks/target-policy.ts';
@@ -15,6 +14,7 @@ import {
 } from '../../src/subscriptions/webhooks/webhook-dispatcher.ts';
 import { WebhookSender } from '../../src/subscriptions/webhooks/webhook-sender.ts';
 import { Webhooks } from '../../src/subscriptions/webhooks/webhooks.ts';
+import { openReadModel } from './read-model.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** An event store as seen by a machine that can be cut off from it: nothing goes in, nothing comes out. */
@@ -47,7 +47,7 @@ export async function deliveryNode(
   options: { readonly leases?: Leases; readonly expiry?: number; readonly timeout?: number } = {},
 ) {
   const nodeId = randomUUID();
-  const readModel = await ReadModel.open(join(temporaryFolder(), 'read-model.db'), eventStore);
+  const readModel = await openReadModel(join(temporaryFolder(), 'read-model.db'), eventStore);
   const projector = new Projector({ eventStore, readModel, clock: () => new Date() });
   projector.start();
   await projector.caughtUp;

@@ -15,7 +15,7 @@ import { SecretUseRecorder } from '../../src/application/secret-use-recorder.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { headOf } from '../../src/eventstore/head.ts';
 import { Projector } from '../../src/projections/projector.ts';
-import { ReadModel } from '../../src/projections/read-model.ts';
+import { openReadModel } from './read-model.ts';
 
 export interface NodeOptions {
   readonly eventStore: EventStore;
@@ -34,7 +34,7 @@ export type KeyturnNode = Awaited<ReturnType<typeof startNode>>;
 
 /** What one process of Keyturn has for secrets and sign-ins, without its HTTP server, and with a timekeeper that runs when told. */
 export async function startNode({ eventStore, readModelFile, clock, ...options }: NodeOptions) {
-  const readModel = await ReadModel.open(readModelFile, eventStore, clock);
+  const readModel = await openReadModel(readModelFile, eventStore, clock);
   const projector = new Projector({ eventStore, readModel, clock });
   projector.start();
   await projector.caughtUp;
