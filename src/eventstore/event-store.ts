@@ -112,7 +112,11 @@ export interface EventStore {
   endsBefore?(stream: string, from: bigint): boolean;
   /** The events of all streams in log order. */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
-  /** Catches up with the log, then follows it: every event once, in order. Never ends before `signal` or `close`. */
+  /**
+   * Catches up with the log, then follows it: every event once, in order. Never ends before `signal` or `close`.
+   *
+   * @throws UnreadableEventError once all that stands before the event was given
+   */
   subscribe(options?: SubscribeOptions): AsyncIterable<SubscriptionBatch>;
   /** Finishes the appends under way, ends subscriptions and releases everything. */
   close(): Promise<void>;

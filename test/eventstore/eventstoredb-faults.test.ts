@@ -57,6 +57,7 @@ function follow(store: EventStore, options: SubscribeOptions = {}) {
   })();
   return {
     labels,
+    done,
     async until(count: number): Promise<unknown[]> {
       await expect.poll(() => labels.length, { interval: 10 }).toBeGreaterThanOrEqual(count);
       abort.abort();
@@ -380,6 +381,16 @@ describe('an event that is said to be JSON and is not', () => {
         revision: 1n,
       });
     }
+  });
+
+  it('ends a subscription after all that stands before it', async () => {
+    const server = await startServer();
+    const store = open(server.port);
+    await store.append('a-1', [newEvent('1'), newEvent('2'), newEvent('3')], 'no_stream');
+    Object.assign(server.log.stream('a-1')[2] ?? {}, { data: Buffer.from('\0') });
+    const following = follow(store);
+    await expect(following.done).rejects.toMatchObject({ code: 'UNREADABLE_EVENT', revision: 2n });
+    expect(following.labels).toEqual(['1', '2']);
   });
 });
 

@@ -233,6 +233,31 @@ describe('the SQLite event store', () => {
     );
   });
 
+  it('gives a subscriber all that stands before an event that cannot be read', async () => {
+    const file = newFile();
+    const store = open(file);
+    await store.append('a-1', newEvents(700), 'no_stream');
+    const db = new DatabaseSync(file);
+    for (const unreadable of [1, 2, 600, 700]) {
+      const damage = db.prepare('UPDATE events SET data = ? WHERE revision = ?');
+      damage.run('{', unreadable - 1);
+      const received: RecordedEvent[] = [];
+      const follow = async () => {
+        for await (const { events, position, caughtUp } of store.subscribe()) {
+          received.push(...events);
+          expect([position, caughtUp]).toEqual([received.at(-1)?.position, false]);
+        }
+      };
+      await expect(follow()).rejects.toMatchObject({
+        code: 'UNREADABLE_EVENT',
+        revision: BigInt(unreadable - 1),
+      });
+      expect(received).toHaveLength(unreadable - 1);
+      damage.run('{}', unreadable - 1);
+    }
+    db.close();
+  });
+
   it('knows where a stream ends that it wrote to or read, and nothing of others', async () => {
     const store = open(newFile());
     expect(store.endsBefore?.('a-1', 0n)).toBe(false);

@@ -143,12 +143,9 @@ export class StoreClient {
 
   /** Position of the last event that the filter keeps; 0 when there is none. */
   async headPosition(filter?: EventFilter): Promise<bigint> {
-    const { lastPosition } = await this.readAll({
-      from: undefined,
-      direction: 'backwards',
-      filter,
-      count: 1,
-    });
+    const page = { from: undefined, direction: 'backwards', filter, count: 1 } as const;
+    // Also that of an event that cannot be read.
+    const { lastPosition } = await this.readAll(page, () => undefined);
     return lastPosition ?? 0n;
   }
 

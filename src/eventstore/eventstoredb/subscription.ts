@@ -121,9 +121,9 @@ class Session {
     let responses = this.#first;
     let fault: unknown;
     while (fault === undefined && !signal.aborted) {
-      for (const response of responses) this.#progress.add(response);
-      if (this.#progress.isDue) yield this.#progress.take();
       try {
+        for (const response of responses) this.#progress.add(response);
+        if (this.#progress.isDue) yield this.#progress.take();
         responses = await this.#next();
       } catch (error) {
         fault = error;

@@ -38,6 +38,25 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
   };
 }
 
+/** Events that were read together. */
+export interface EventPage {
+  readonly events: readonly RecordedEvent[];
+  /** Otherwise an event that cannot be read comes next. */
+  readonly isWhole: boolean;
+}
+
+/** @throws UnreadableEventError the first event cannot be read */
+export function readableEvents(rows: readonly EventRow[]): EventPage {
+  const events: RecordedEvent[] = [];
+  try {
+    for (const row of rows) events.push(toRecordedEvent(row));
+    return { events, isWhole: true };
+  } catch (error) {
+    if (events.length === 0) throw error;
+    return { events, isWhole: false };
+  }
+}
+
 function parseJson(row: EventRow, json: string): JsonObject {
   try {
     return JSON.parse(json) as JsonObject;

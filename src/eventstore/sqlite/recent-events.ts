@@ -1,5 +1,5 @@
 import type { RecordedEvent } from '../event-store.ts';
-import { type EventRow, toRecordedEvent } from './event-row.ts';
+import { type EventPage, type EventRow, toRecordedEvent } from './event-row.ts';
 
 /** How many of the last events are kept at least, and dropped to when there are twice as many. */
 const keptEvents = 1024;
@@ -40,18 +40,15 @@ export class RecentEvents {
     this.#after = dropped.at(-1)?.row.position ?? this.#after;
   }
 
-  /**
-   * Up to `limit` events after `position`; undefined when not all of them are kept.
-   *
-   * @throws UnreadableEventError
-   */
-  after(position: bigint, limit: number): RecordedEvent[] | undefined {
+  /** Up to `limit` events after `position`; undefined when not all of them are kept. */
+  after(position: bigint, limit: number): EventPage | undefined {
     if (position < this.#after) return undefined;
     let start = this.#events.length;
     while (start > 0 && (this.#events[start - 1] as Kept).row.position > position) start--;
-    return this.#events.slice(start, start + limit).map((kept) => {
+    const events = this.#events.slice(start, start + limit).map((kept) => {
       kept.event ??= toRecordedEvent(kept.row);
       return kept.event;
     });
+    return { events, isWhole: true };
   }
 }

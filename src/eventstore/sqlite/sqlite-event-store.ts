@@ -14,7 +14,14 @@ import type {
   SubscriptionBatch,
 } from '../event-store.ts';
 import { serializeNewEvents } from '../new-events.ts';
-import { type EventRow, maxInteger, prepareRead, toRecordedEvent } from './event-row.ts';
+import {
+  type EventPage,
+  type EventRow,
+  maxInteger,
+  prepareRead,
+  readableEvents,
+  toRecordedEvent,
+} from './event-row.ts';
 import { type Append, LogWriter } from './log-writer.ts';
 import { createPrivateFile } from './private-file.ts';
 import { positionsOfRareStreams } from './rare-streams.ts';
@@ -204,14 +211,13 @@ class SqliteEventStore implements EventStore {
           await growth.next();
           continue;
         }
-        const kept: RecordedEvent[] | undefined = writer?.recent.after(position, pageSize);
-        const read: RecordedEvent[] =
-          kept ??
-          (page.all(position, head, ...parameters, pageSize) as unknown as EventRow[]).map(toRecordedEvent);
-        const caughtUp = read.length < pageSize;
-        position = caughtUp ? max(position, head) : (read.at(-1)?.position ?? position);
+        const kept: EventPage | undefined = writer?.recent.after(position, pageSize);
+        const next: EventPage =
+          kept ?? readableEvents(page.all(position, head, ...parameters, pageSize) as unknown as EventRow[]);
+        const caughtUp = next.isWhole && next.events.length < pageSize;
+        position = caughtUp ? max(position, head) : (next.events.at(-1)?.position ?? position);
         announced = caughtUp;
-        yield { events: kept === undefined ? read : read.filter(isWanted), position, caughtUp };
+        yield { events: kept?.events.filter(isWanted) ?? next.events, position, caughtUp };
       }
     } finally {
       growth.release();
