@@ -1,3 +1,4 @@
+import { UnreadableEventError } from '../eventstore/errors.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
 import { type ChainedEvent, hashOfEvent } from '../eventstore/hash-chain.ts';
 import type { ChainLink } from './chain-link.ts';
@@ -37,17 +38,26 @@ export class ChainVerifier {
     if (before.position > position) {
       return faultAt('reordered', event, `it comes before revision ${revision - 1n} in the log`);
     }
+    if (before instanceof UnreadableEventError) throw before;
     return hashOfEvent(before) === previousHashOf(event) ? undefined : this.#diagnose(event, before);
   }
 
-  async #eventAt(stream: string, revision: bigint): Promise<ChainedEvent | undefined> {
-    for await (const event of this.#eventStore.readStream(stream, { from: revision, limit: 1 })) {
-      return event.revision === revision ? event : undefined;
-    }
-    return undefined;
+  async #diagnose(event: ChainedEvent, before?: ChainedEvent): Promise<LogFault> {
+    const after = await this.#eventAt(event.stream, event.revision + 1n);
+    // One that cannot be read tells nothing about those before it.
+    return diagnose({ before, event, after: after instanceof UnreadableEventError ? undefined : after });
   }
 
-  async #diagnose(event: ChainedEvent, before?: ChainedEvent): Promise<LogFault> {
-    return diagnose({ before, event, after: await this.#eventAt(event.stream, event.revision + 1n) });
+  /** Where it stands is known also of an event that cannot be read. */
+  async #eventAt(stream: string, revision: bigint): Promise<ChainedEvent | UnreadableEventError | undefined> {
+    try {
+      for await (const event of this.#eventStore.readStream(stream, { from: revision, limit: 1 })) {
+        return event.revision === revision ? event : undefined;
+      }
+      return undefined;
+    } catch (error) {
+      if (error instanceof UnreadableEventError) return error;
+      throw error;
+    }
   }
 }

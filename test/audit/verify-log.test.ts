@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { writeEventLog } from '../../bench/event-log.ts';
 import { verifyLog } from '../../src/audit/verify-log.ts';
 import { hashOfEvent } from '../../src/eventstore/hash-chain.ts';
@@ -228,30 +228,87 @@ describe('by the log tree, the log is told exactly', () => {
   });
 });
 
-test('any one edit of any one event of a long log is found, by several threads as by one', async () => {
-  const file = join(temporaryFolder(), 'events.db');
+describe('of a long log, several threads tell as one does', () => {
   const [events, users] = [20_500, 500];
-  await writeEventLog(file, { events, users });
-  const eventStore = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
-  expect(await verifyLog({ eventStore, file }, { threads: 2 })).toMatchObject({ events, fault: undefined });
-  const db = new DatabaseSync(file);
-  await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: events - users }), async (position) => {
-      const original = db.prepare('SELECT data FROM events WHERE position = ?').get(position)?.[
-        'data'
-      ] as string;
-      const set = db.prepare('UPDATE events SET data = ? WHERE position = ?');
-      set.run('{}', position);
-      try {
-        for (const threads of [1, 2]) {
-          const { fault } = await verifyLog({ eventStore, file }, { threads });
-          expect(fault).toMatchObject({ kind: 'changed', position: BigInt(position) });
+  const middle = events / 2;
+
+  /** Events of the users in turn, so that each event but the last of its user is followed by that user's next, `users` later. */
+  async function longLog() {
+    const file = join(temporaryFolder(), 'events.db');
+    await writeEventLog(file, { events, users });
+    const eventStore = closedAfterTest(openSqliteEventStore({ file, readOnly: true }));
+    const db = new DatabaseSync(file);
+    onTestFinished(() => db.close());
+    const dataOf = (position: number) =>
+      String(db.prepare('SELECT data FROM events WHERE position = ?').get(position)?.['data']);
+    const setData = db.prepare('UPDATE events SET data = ? WHERE position = ?');
+    return {
+      verify: (threads: number) => verifyLog({ eventStore, file }, { threads }),
+      /** Puts other texts in the place of the data at positions, for a while. */
+      async whileDamaged(texts: Readonly<Record<number, string>>, check: () => Promise<void>) {
+        const originals = Object.keys(texts).map((position) => [dataOf(Number(position)), position] as const);
+        for (const [position, text] of Object.entries(texts)) setData.run(text, position);
+        try {
+          await check();
+        } finally {
+          for (const original of originals) setData.run(...original);
         }
-      } finally {
-        set.run(original, position);
-      }
-    }),
-    { numRuns: 3 },
-  );
-  db.close();
+      },
+    };
+  }
+
+  it('that nothing is wrong', async () => {
+    const log = await longLog();
+    expect(await log.verify(2)).toMatchObject({ events, fault: undefined });
+  });
+
+  it('any one edit of any one event', async () => {
+    const log = await longLog();
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: events - users }), (position) =>
+        log.whileDamaged({ [position]: '{}' }, async () => {
+          for (const threads of [1, 2]) {
+            const { fault } = await log.verify(threads);
+            expect(fault).toMatchObject({ kind: 'changed', position: BigInt(position) });
+          }
+        }),
+      ),
+      { numRuns: 3 },
+    );
+  });
+
+  it('an event that cannot be read in its turn: after an edit that shows before it, and before one that shows later', async () => {
+    const log = await longLog();
+    const edited = fc.integer({ min: 1, max: events - users });
+    const unreadable = fc.integer({ min: 1, max: events });
+    await fc.assert(
+      fc.asyncProperty(edited, unreadable, async (edited, unreadable) => {
+        fc.pre(edited !== unreadable);
+        // An edit shows where the next event of the stream carries another hash.
+        const isFirst = unreadable <= edited + users;
+        const expected = isFirst
+          ? { kind: 'unreadable', position: BigInt(unreadable) }
+          : { kind: 'changed', position: BigInt(edited) };
+        await log.whileDamaged({ [edited]: '{}', [unreadable]: '{"cut' }, async () => {
+          for (const threads of [1, 2]) {
+            const { fault } = await log.verify(threads);
+            expect(fault, `by ${threads} threads`).toMatchObject(expected);
+          }
+        });
+      }),
+      {
+        numRuns: 9,
+        endOnFailure: true,
+        examples: [
+          [middle - 2 * users, middle + 2 * users],
+          [middle + 2 * users, middle - 2 * users],
+          [middle - users + 10, middle + 20],
+          [middle, middle + users],
+          [middle, middle + users + 1],
+          [middle, middle + 2 * users],
+          [middle, events],
+        ],
+      },
+    );
+  });
 });
