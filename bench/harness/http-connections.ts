@@ -1,17 +1,18 @@
 import { connect, type Socket } from 'node:net';
 import type { HttpRequest } from './load.ts';
-import { statusOfWhole } from './whole-answers.ts';
+import { hasNoLength, statusOfWhole } from './whole-answers.ts';
 
-/** A connection was refused, or ended: as an overload may look like too. */
+/** The connection was refused, or ended, or nothing came in time: as an overload may look like too. */
 export const noAnswer = 0;
 
-/** In milliseconds: how long an answer is waited for. */
+/** In milliseconds: how long a connection may be silent, before what it was asked counts as not answered. */
 const patience = 60_000;
 
 interface Asked {
   /** The request, as it is sent. */
   readonly text: string;
   readonly onAnswer: (statusCode: number) => void;
+  readonly onFault: (error: Error) => void;
 }
 
 /**
@@ -35,10 +36,14 @@ export class HttpConnections {
     this.#most = most;
   }
 
-  /** @returns the status of the answer, or `noAnswer` */
+  /**
+   * Rejects where an answer has no `Content-Length`: its end is not found here, and it must not look like an overload.
+   *
+   * @returns the status of the answer, or `noAnswer`
+   */
   ask(text: string): Promise<number> {
-    return new Promise((onAnswer) => {
-      const asked = { text, onAnswer };
+    return new Promise((onAnswer, onFault) => {
+      const asked = { text, onAnswer, onFault };
       const connection = this.#atRest.pop();
       if (connection !== undefined) connection.send(asked);
       else if (this.#open.size < this.#most) this.#connect().send(asked);
@@ -84,7 +89,10 @@ class Connection {
     socket.on('data', (chunk) => {
       this.#arrived += chunk;
       const statusCode = statusOfWhole(this.#arrived);
-      if (statusCode === undefined) return;
+      if (statusCode === undefined) {
+        if (hasNoLength(this.#arrived)) this.#asked?.onFault(new Error('an answer has no Content-Length'));
+        return;
+      }
       this.#arrived = '';
       this.#answered(statusCode);
       onRest();

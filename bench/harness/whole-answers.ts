@@ -29,9 +29,17 @@ export function readWholeAnswers(client: Client): void {
   };
 }
 
+const lengthField = /\r\ncontent-length: (\d+)\r\n/i;
+
+/** Whether the head of an answer has arrived, and does not tell where its body ends. */
+export function hasNoLength(text: string): boolean {
+  const head = text.indexOf('\r\n\r\n');
+  return head >= 0 && !lengthField.test(text.slice(0, head + 2));
+}
+
 /** Undefined where `text` is anything else than one answer with a `Content-Length`, from its beginning to its end. */
 export function statusOfWhole(text: string): number | undefined {
-  const length = /\r\ncontent-length: (\d+)\r\n/i.exec(text);
+  const length = lengthField.exec(text);
   const head = text.indexOf('\r\n\r\n');
   if (length === null || length.index > head || text.length !== head + 4 + Number(length[1]))
     return undefined;
