@@ -5,7 +5,7 @@ import { AttemptLimits } from './application/attempt-limits.ts';
 import { ClientAssertions } from './application/client-assertions.ts';
 import { ClientAuthenticator } from './application/client-authentication.ts';
 import type { Clock, CommandHandler } from './application/command-handler.ts';
-import { type CredentialCheck, credentialCheck } from './application/credential-check.ts';
+import { type CredentialCheck, strictCheck } from './application/credential-check.ts';
 import { DpopNonces } from './application/dpop-nonces.ts';
 import { DpopProofs } from './application/dpop-proofs.ts';
 import { GuardedAuthentication } from './application/guarded-authentication.ts';
@@ -133,7 +133,7 @@ function createAuthentication(
   { issuer, commands, directory, hasher, clock, logger }: AuthorizationServerOptions,
   recorder: SecretUseRecorder,
 ): GuardedAuthentication {
-  const isStillValid = credentialCheck(config.credentialCheck ?? 'read-model', commands);
+  const isStillValid = config.credentialCheck === 'strict' ? strictCheck(commands) : undefined;
   return new GuardedAuthentication({
     authenticator: new ClientAuthenticator({
       directory,

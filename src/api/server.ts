@@ -98,6 +98,12 @@ export const limits = {
   pathParameter: 4096,
 } as const;
 
+const headersOfAllAnswers = {
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  ...crossOriginHeaders,
+} as const;
+
 /** No route has a schema: what would compile them, a tenth of the files that a start would load, is not loaded. */
 const noCompilers = {
   buildValidator: () => refuseSchema,
@@ -151,12 +157,7 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
   app.addHook('onRequest', (request, reply, done) => {
     // Kept: a connection that is gone when the answer is logged does not tell it any more.
     request.remoteAddress = request.ip;
-    reply.headers({
-      'x-request-id': request.id,
-      'x-content-type-options': 'nosniff',
-      'cache-control': 'no-store',
-      ...crossOriginHeaders,
-    });
+    reply.header('x-request-id', request.id).headers(headersOfAllAnswers);
     if (request.headers['dpop'] !== undefined) reply.header('dpop-nonce', oauth.dpop.nonce());
     const hasTooMany = request.raw.rawHeaders.length / 2 > limits.headers;
     done(hasTooMany ? new KeyturnError('HEADERS_TOO_MANY') : undefined);

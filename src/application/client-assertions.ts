@@ -44,7 +44,7 @@ export interface ClientAssertionsOptions {
   readonly directory: MachineKeyLookup;
   readonly commands: CommandHandler;
   readonly clock: Clock;
-  readonly isStillValid: IsStillValid;
+  readonly isStillValid: IsStillValid | undefined;
 }
 
 /** Verifies the assertions (RFC 7523 section 3) that machine users sign with their keys. */
@@ -75,7 +75,8 @@ export class ClientAssertions {
       payload?.iss === payload?.sub && [account.userId, account.userName].includes(payload?.sub ?? '');
     if (payload === undefined || !speaksForItself) return undefined;
     const client = { ...account, credential: { kind: 'key', id: keyId } } as const;
-    if (!(await this.#options.isStillValid(client))) return undefined;
+    const { isStillValid } = this.#options;
+    if (isStillValid !== undefined && !(await isStillValid(client))) return undefined;
     return (await this.#isFirstUse(payload, account, keyId, request)) ? client : undefined;
   }
 

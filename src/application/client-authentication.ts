@@ -74,7 +74,7 @@ export interface ClientAuthenticatorOptions {
   readonly directory: ClientDirectory;
   readonly hasher: SecretHasher;
   readonly commands: CommandHandler;
-  readonly isStillValid: IsStillValid;
+  readonly isStillValid: IsStillValid | undefined;
   /** Told of a rehash that failed. The authentication has succeeded all the same. */
   readonly onRehashFailure: (error: unknown) => void;
 }
@@ -164,7 +164,7 @@ export class ClientAuthenticator {
       // The hash may have waited for others, and the secret ended meanwhile.
       if (!this.#isUsableNow(client, stored)) return undefined;
     }
-    if (!(await isStillValid(client))) return undefined;
+    if (isStillValid !== undefined && !(await isStillValid(client))) return undefined;
     if (maxUses !== undefined && !(await this.#countUse(client, maxUses, request))) return undefined;
     if (isVerified) return client;
     this.#verified.remember(secret, hashedSecret);

@@ -31,18 +31,19 @@ export function grantScopes(
   requested: string,
   { projectId, organizationId }: { readonly projectId: string; readonly organizationId: string },
 ): GrantedScopes {
-  const scopes = [...new Set(requested.split(' '))].filter((scope) => isGranted(scope, organizationId));
-  const audience = scopes
-    .map((scope) => audienceScope.exec(scope)?.[1])
-    .filter((project) => project !== undefined)
-    .map((project) => (project === 'zitadel' ? projectId : project));
-  return { scopes, audience: [...new Set(audience)] };
+  const scopes = new Set<string>();
+  const audience = new Set<string>();
+  for (const scope of requested.split(' ')) {
+    const project = audienceScope.exec(scope)?.[1];
+    if (project !== undefined) audience.add(project === 'zitadel' ? projectId : project);
+    if (project !== undefined || isGranted(scope, organizationId)) scopes.add(scope);
+  }
+  return { scopes: [...scopes], audience: [...audience] };
 }
 
 function isGranted(scope: string, organizationId: string): boolean {
   return (
     knownScopes.has(scope) ||
-    audienceScope.test(scope) ||
     scope === `${organizationScopePrefix}${organizationId}` ||
     knownScopePrefixes.some((prefix) => scope.startsWith(prefix) && scope.length > prefix.length)
   );

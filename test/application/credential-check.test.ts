@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { credentialCheck } from '../../src/application/credential-check.ts';
+import { strictCheck } from '../../src/application/credential-check.ts';
 import { organization } from '../../src/domain/aggregates.ts';
 import { context, emptyStore, node, organizationId, robot } from '../support/application.ts';
 
@@ -19,7 +19,7 @@ it('refuses a secret strictly while the organization of its user is inactive', a
     isActive: true,
     credential: { kind: 'secret', id: clientSecret.slice(4, 20) },
   } as const;
-  const isStillValid = credentialCheck('strict', commands);
+  const isStillValid = strictCheck(commands);
   expect(await isStillValid(client)).toBe(true);
   await change('Deactivate');
   expect(await isStillValid(client)).toBe(false);

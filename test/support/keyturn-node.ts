@@ -3,7 +3,7 @@ import {
   ClientAuthenticator,
 } from '../../src/application/client-authentication.ts';
 import { type Clock, CommandHandler } from '../../src/application/command-handler.ts';
-import { type CredentialCheck, credentialCheck } from '../../src/application/credential-check.ts';
+import { type CredentialCheck, strictCheck } from '../../src/application/credential-check.ts';
 import { Leaks } from '../../src/application/leaks.ts';
 import { MachineSecrets } from '../../src/application/machine-secrets.ts';
 import { MachineUsers } from '../../src/application/machine-users.ts';
@@ -56,7 +56,7 @@ export async function startNode({ eventStore, readModelFile, clock, ...options }
     directory,
     hasher,
     commands,
-    isStillValid: credentialCheck(options.credentialCheck ?? 'read-model', commands),
+    isStillValid: options.credentialCheck === 'strict' ? strictCheck(commands) : undefined,
     onRehashFailure: onFailure,
   });
   return {

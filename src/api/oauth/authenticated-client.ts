@@ -55,11 +55,11 @@ export function authenticationRequestOf(request: FastifyRequest): Authentication
 /** From here on, every line that the request logs says who sent it. */
 export function logClient(request: FastifyRequest, client: AuthenticatedClient): void {
   const { userId, organizationId, credential } = client;
-  request.log = request.log.child({
-    userId,
-    organizationId,
-    [credential.kind === 'secret' ? 'secretId' : 'keyId']: credential.id,
-  });
+  request.log = request.log.child(
+    credential.kind === 'secret'
+      ? { userId, organizationId, secretId: credential.id }
+      : { userId, organizationId, keyId: credential.id },
+  );
 }
 
 /** Of what a client causes by a request of its own. */

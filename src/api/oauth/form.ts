@@ -7,18 +7,18 @@ import { sentForm } from './sent-form.ts';
 export type FormParameters = ReadonlyMap<string, string>;
 
 /** What must never stand in a URL, where logs and histories keep it (RFC 6749 section 2.3.1, RFC 6750 section 5.3). */
-const secretParameters = [
+const secretParameters = new Set([
   'client_id',
   'client_secret',
   'client_assertion',
   'assertion',
   'token',
   'access_token',
-];
+]);
 
 /** @throws OAuthError `invalid_request` for credentials in the URL, or a parameter that stands in the body more than once */
 export function readForm(request: Pick<FastifyRequest, 'query' | 'body'>): FormParameters {
-  if (secretParameters.some((name) => Object.hasOwn(request.query as object, name))) {
+  if (Object.keys(request.query as object).some((name) => secretParameters.has(name))) {
     throw new OAuthError('invalid_request', 'credentials do not belong in the URL');
   }
   const parameters = new Map<string, string>();

@@ -31,7 +31,29 @@ export async function answerTokenRequest(dependencies: OAuthDependencies, reques
   const examined = proof && (await dependencies.dpop.examine(proof));
   const client = await requireGrantee(grantType, dependencies, request, form);
   const keyThumbprint = examined && dependencies.dpop.use(examined);
-  return await grantTo(client, { keyThumbprint, resources }, dependencies, form);
+  const { accessTokens, idTokens, directory } = dependencies;
+  const { organizationId } = client;
+  const projectId = directory.managementProjectId() ?? '';
+  const { scopes, audience } = readScopes(form, { projectId, organizationId });
+  const organizationName = () => directory.organizationName(organizationId) ?? '';
+  const accessToken = await accessTokens.issue(client, {
+    scopes,
+    audience: audience.concat(resources),
+    keyThumbprint,
+    userClaims: organizationClaims({ organizationId, organizationName }, scopes),
+  });
+  const idToken = scopes.includes('openid')
+    ? await idTokens.issue(client, accessToken, client.credential.kind === 'secret' ? 'pwd' : 'pop')
+    : undefined;
+  const scope = scopes.join(' ');
+  // JSON leaves out what is undefined.
+  return {
+    access_token: accessToken,
+    token_type: tokenTypeOf(keyThumbprint),
+    expires_in: accessTokens.lifetime,
+    id_token: idToken,
+    scope: scope === form.get('scope') ? undefined : scope,
+  };
 }
 
 /** The machine user that the grant is for: with both grants it is the client itself. */
@@ -81,36 +103,6 @@ async function requireAsserted(
   }
   logClient(request, user);
   return user;
-}
-
-async function grantTo(
-  client: AuthenticatedClient,
-  {
-    keyThumbprint,
-    resources,
-  }: { readonly keyThumbprint: string | undefined; readonly resources: readonly string[] },
-  { accessTokens, idTokens, directory }: OAuthDependencies,
-  form: FormParameters,
-) {
-  const { organizationId } = client;
-  const granted = readScopes(form, { projectId: directory.managementProjectId() ?? '', organizationId });
-  const organizationName = () => directory.organizationName(organizationId) ?? '';
-  const userClaims = organizationClaims({ organizationId, organizationName }, granted.scopes);
-  const accessToken = await accessTokens.issue(client, {
-    ...{ scopes: granted.scopes, keyThumbprint, userClaims },
-    audience: [...granted.audience, ...resources],
-  });
-  const idToken = granted.scopes.includes('openid')
-    ? await idTokens.issue(client, accessToken, client.credential.kind === 'secret' ? 'pwd' : 'pop')
-    : undefined;
-  const scope = granted.scopes.join(' ');
-  return {
-    access_token: accessToken,
-    token_type: tokenTypeOf(keyThumbprint),
-    expires_in: accessTokens.lifetime,
-    ...(idToken !== undefined && { id_token: idToken }),
-    ...(scope !== form.get('scope') && { scope }),
-  };
 }
 
 /** @throws OAuthError `invalid_scope` */
