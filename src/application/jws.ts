@@ -7,6 +7,9 @@ const signInThreadPool = promisify(sign);
 /** Algorithms whose signatures cost less than the way to the thread pool and back. */
 export type CurveAlgorithm = Exclude<SigningAlgorithm, 'RS256'>;
 
+/** Between several in one text, signed or not: neither JSON without spaces nor base64url has a line break. */
+export const jwsSeparator = '\n';
+
 /**
  * A JWT in JWS compact serialization (RFC 7515 section 3.1). Made here because a grant is mostly this: `jose` signs with Web
  * Crypto, which takes each single one to the thread pool.

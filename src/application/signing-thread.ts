@@ -1,12 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type CurveAlgorithm, signOnCurve } from './jws.ts';
+import { type CurveAlgorithm, jwsSeparator, signOnCurve } from './jws.ts';
 
-/** What the thread is sent: a key before its first use, then batches for it. */
+/** What the thread is sent: a key before its first use, then batches for it, each answered by the signed ones in the same order. */
 export type SigningThreadMessage =
   | { readonly key: number; readonly algorithm: CurveAlgorithm; readonly privateKey: KeyObject }
-  | { readonly key: number; readonly unsigned: readonly string[] };
+  | { readonly key: number; readonly unsigned: string };
 
 interface Waiting {
   readonly unsigned: string;
@@ -78,7 +78,7 @@ export class SigningThread {
       this.#known.set(privateKey, key);
       send({ key, algorithm, privateKey });
     }
-    send({ key, unsigned: batch.map(({ unsigned }) => unsigned) });
+    send({ key, unsigned: batch.map(({ unsigned }) => unsigned).join(jwsSeparator) });
     this.#sent.push(batch);
   }
 
@@ -86,7 +86,8 @@ export class SigningThread {
     const script = new URL(`./signing-worker${extname(import.meta.filename)}`, import.meta.url);
     const worker = new Worker(script);
     worker.unref();
-    worker.on('message', (signed: readonly string[]) => {
+    worker.on('message', (text: string) => {
+      const signed = text.split(jwsSeparator);
       const batch = this.#sent.shift() ?? [];
       for (const [place, { resolve }] of batch.entries()) resolve(signed[place] ?? '');
     });
