@@ -1,7 +1,7 @@
 /**
  * Which permissions each role of a member grants, for the permissions that Keyturn's methods ask for. The names are
- * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`, and there is no `webhook.…` and no `user.erase`. Roles of the instance hold in every
- * organization, roles of an organization only in it.
+ * ZITADEL's (InternalAuthZ.RolePermissionMappings); there, only roles of the instance grant `events.read`, and there is no
+ * `webhook.…` and no `user.erase`. Roles of the instance hold in every organization, roles of an organization only in it.
  */
 const everythingOnUsers = ['user.read', 'user.write', 'user.delete', 'user.global.read'];
 const readUsers = ['user.read', 'user.global.read'];
