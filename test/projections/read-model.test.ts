@@ -250,6 +250,40 @@ test('deleted, the read model is built anew to the same content', async () => {
   expect(contentOf(file)).toEqual(before);
 });
 
+test('what is of no use any more is not kept', async () => {
+  const store = emptyStore();
+  const { commands, machineUsers, clock } = node(store);
+  await machineUsers.add({ ...robot, userId: 'one' }, context);
+  for (const tokenId of ['first', 'second', 'third']) {
+    const expiresAt = new Date(clock.now.getTime() + 60_000).toISOString();
+    await commands.execute(accessToken, tokenId, { type: 'Revoke', userId: 'one', expiresAt }, context);
+    clock.advance(45_000);
+  }
+  const target = { url: 'https://a.example/', types: [], userId: '', description: '' };
+  const encrypted = { organizationId, encryptedSecret: 'jwe' };
+  for (const webhookId of ['kept', 'removed']) {
+    const add = { type: 'AddWebhook', ...target, ...encrypted, secretId: 's1' } as const;
+    await commands.execute(webhook, webhookId, add, context);
+    const rotate = {
+      type: 'RotateWebhookSecret',
+      ...encrypted,
+      previousUntil: '2030-01-01T00:00:00.000Z',
+    } as const;
+    for (const secretId of ['s2', 's3']) {
+      await commands.execute(webhook, webhookId, { ...rotate, secretId }, context);
+    }
+  }
+  await commands.execute(webhook, 'removed', { type: 'RemoveWebhook', organizationId }, context);
+  const file = join(temporaryFolder(), 'read-model.db');
+  await (await project(store, file)).close();
+  const { revoked_access_tokens: tokens, webhook_secrets: secrets } = contentOf(file);
+  expect(tokens).toMatchObject([{ token_id: 'second' }, { token_id: 'third' }]);
+  expect(secrets).toMatchObject([
+    { webhook_id: 'kept', secret_id: 's2' },
+    { webhook_id: 'kept', secret_id: 's3' },
+  ]);
+});
+
 test('it goes on from its checkpoint', async () => {
   const store = await eventfulStore();
   const file = join(temporaryFolder(), 'read-model.db');
@@ -282,6 +316,8 @@ test('a batch that fails takes nothing with it of those before it, saved or not'
   await node(store).machineUsers.add({ ...robot, userId: 'one' }, context);
   const [claimed, added] = await Array.fromAsync(store.readAll());
   if (claimed === undefined || added === undefined) throw new Error('two events expected');
+  await node(store).machineUsers.add({ ...robot, userId: 'two', userName: 'two' }, context);
+  const next = await Array.fromAsync(store.readAll({ after: added.position }));
   const seenElsewhere = () => {
     const snapshot = ReadModel.snapshot(file);
     const user = snapshot?.queries.machineUserById('one');
@@ -297,6 +333,9 @@ test('a batch that fails takes nothing with it of those before it, saved or not'
   expect(seenElsewhere()).toBeUndefined();
   readModel.save();
   expect(seenElsewhere()).toBe('one');
+  // Nothing of it is left for the next one either.
+  readModel.apply(next);
+  expect(readModel.queries.machineUserById('two')).toBeDefined();
 });
 
 test('other processes see soon what is projected, and a close saves the rest', async () => {

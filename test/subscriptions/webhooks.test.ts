@@ -250,6 +250,12 @@ describe('a target', () => {
     );
     const events = await Array.fromAsync(running.service.eventStore.readStream(`webhook-${webhookId}`));
     expect(events.at(-1)?.data).toEqual({ reason: 'failing', failingSince: expect.any(String) });
+
+    // Enabled again, it is given as much time again.
+    await call('PUT', `/${webhookId}`, { url: receiver.url, types: ['MachineSecretSet'], enabled: true });
+    const refusedBefore = receiver.refused.length;
+    await eventually(() => expect(receiver.refused.length).toBeGreaterThan(refusedBefore + 2));
+    expect((await call('GET', `/${webhookId}`)).body.webhook.state).toBe('WEBHOOK_STATE_ENABLED');
   });
 
   it('that fails for one event for a day has it parked, and gets it again when asked', async () => {

@@ -44,7 +44,12 @@ export function cuttable(store: EventStore) {
 /** The delivery to webhooks of one of several processes on an event store. Stopped when the test ends. */
 export async function deliveryNode(
   eventStore: EventStore,
-  options: { readonly leases?: Leases; readonly expiry?: number; readonly timeout?: number } = {},
+  options: {
+    readonly leases?: Leases;
+    readonly expiry?: number;
+    readonly beatInterval?: number;
+    readonly timeout?: number;
+  } = {},
 ) {
   const nodeId = randomUUID();
   const readModel = await openReadModel(join(temporaryFolder(), 'read-model.db'), eventStore);
@@ -76,7 +81,7 @@ export async function deliveryNode(
       commands,
       feed,
       isNeeded: () => directory.webhooks().length > 0,
-      beatInterval: 50,
+      beatInterval: options.beatInterval ?? 50,
       expiry: options.expiry ?? 500,
       onError: (error) => void errors.push(error),
     });
