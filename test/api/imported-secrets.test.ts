@@ -1,7 +1,8 @@
 import { pbkdf2Sync } from 'node:crypto';
 import { hash as argon2 } from '@node-rs/argon2';
 import { hash as bcrypt } from '@node-rs/bcrypt';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { bcryptHasher } from '../../src/application/secret-hasher.ts';
 import {
   addRobot,
   adminToken,
@@ -21,8 +22,8 @@ function pbkdf2(text: string): string {
   return `$pbkdf2-sha256$1000$${base64(salt)}$${base64(pbkdf2Sync(text, salt, 1000, 32, 'sha256'))}`;
 }
 
-async function importing() {
-  const running = await runningService();
+async function importing(options: Parameters<typeof runningService>[0] = {}) {
+  const running = await runningService(options);
   const token = await adminToken(running);
   const robot = await addRobot(managementClient(running.url, token));
   const importSecret = async (body: object) =>
@@ -57,6 +58,18 @@ describe('an imported secret', () => {
     expect(JSON.stringify((await events()).map(({ data }) => data))).not.toContain(secret);
     const again = await importSecret({ secret: `${secret}2`, id: 'from-keycloak', overlap: '0s' });
     expect([again.status, again.body.details[0].id]).toEqual([409, 'KEYTURN-SecretId']);
+  });
+
+  it('costs no hash for a guess that is longer than any', async () => {
+    const hasher = bcryptHasher(4);
+    const { importSecret, signIn } = await importing({ hasher });
+    await importSecret({ secret });
+    const verify = vi.spyOn(hasher, 'verify');
+    const callsFor = async (length: number) => {
+      expect(await signIn('x'.repeat(length))).toBe(401);
+      return verify.mock.calls.length;
+    };
+    expect([await callsFor(257), await callsFor(256)]).toEqual([0, 1]);
   });
 
   it.each([

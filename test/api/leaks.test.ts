@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { newSecretId, newSecretRandom } from '../../src/application/random-ids.ts';
 import { composeSecret } from '../../src/domain/machine-secret.ts';
 import {
@@ -17,9 +17,10 @@ const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256
 const guess = composeSecret(newSecretId(), newSecretRandom());
 
 /** What GitHub publishes. */
-async function keyServer(status = 200): Promise<string> {
+async function keyServer(status = 200, onRequest = () => {}): Promise<string> {
   const key = publicKey.export({ type: 'spki', format: 'pem' });
   const server = createServer((_request, response) => {
+    onRequest();
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ public_keys: [{ key_identifier: 'key-1', key, is_current: true }] }));
   });
@@ -139,8 +140,19 @@ describe('a report of GitHub', () => {
     expect(await signIn()).toBe(200);
   });
 
+  it('with the name of a key that nobody has does not make us ask GitHub again and again', async () => {
+    const asked = vi.fn();
+    const { signed } = await scanned(await keyServer(200, asked));
+    for (const keyId of ['key-2', 'key-3', 'key-4'])
+      expect((await signed([found(guess)], keyId)).status).toBe(401);
+    expect((await signed([found(guess)])).status).toBe(200);
+    expect(asked).toHaveBeenCalledTimes(1);
+  });
+
   it('is to come again when the keys of GitHub cannot be had', async () => {
-    const { robot, signed } = await scanned(await keyServer(500));
-    expect((await signed([found(robot.clientSecret)])).status).toBe(503);
+    const asked = vi.fn();
+    const { robot, signed } = await scanned(await keyServer(500, asked));
+    for (const _ of [1, 2]) expect((await signed([found(robot.clientSecret)])).status).toBe(503);
+    expect(asked).toHaveBeenCalledTimes(2);
   });
 });

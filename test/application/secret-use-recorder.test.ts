@@ -27,11 +27,19 @@ function recording() {
   });
   const { commands, clock } = node(store);
   const onFailure = vi.fn();
-  const recorder = new SecretUseRecorder({ commands, userIdByLoginName: (name) => name, onFailure });
-  onTestFinished(() => recorder.close());
-  const counts = async (userId: string) =>
-    (await Array.fromAsync(store.readStream(`machineSecretUse-${userId}`))).map(({ data }) => data['count']);
-  return { disk, appends, clock, recorder, onFailure, counts };
+  const recorderOf = (one: typeof commands) => {
+    const recorder = new SecretUseRecorder({ commands: one, userIdByLoginName: (name) => name, onFailure });
+    onTestFinished(() => recorder.close());
+    return recorder;
+  };
+  const events = (userId: string) => Array.fromAsync(store.readStream(`machineSecretUse-${userId}`));
+  const counts = async (userId: string) => (await events(userId)).map(({ data }) => data['count']);
+  /** Another node on the same store. */
+  const startOther = () => {
+    const other = node(store, clock).commands;
+    return { recorder: recorderOf(other), execute: vi.spyOn(other, 'execute') };
+  };
+  return { disk, appends, clock, recorder: recorderOf(commands), onFailure, events, counts, startOther };
 }
 
 it('counts failures again that could not be recorded', async () => {
@@ -44,6 +52,20 @@ it('counts failures again that could not be recorded', async () => {
   clock.advance(60_000);
   recorder.failed('robot', request);
   await vi.waitFor(async () => expect(await counts('robot')).toEqual([3]));
+});
+
+it('counts a minute later what another node was faster to record', async () => {
+  const { clock, recorder, counts, startOther } = recording();
+  const other = startOther();
+  recorder.failed('robot', request);
+  await vi.waitFor(async () => expect(await counts('robot')).toEqual([1]));
+  clock.advance(1000);
+  other.recorder.failed('robot', request);
+  await Promise.all(other.execute.mock.results.map(({ value }) => value));
+  await setImmediate();
+  clock.advance(60_000);
+  other.recorder.failed('robot', request);
+  await vi.waitFor(async () => expect(await counts('robot')).toEqual([1, 2]));
 });
 
 it('looks at nobody else when one fails', async () => {
@@ -82,6 +104,18 @@ it('lets no more uses wait than one commit should have', async () => {
   for (let user = 0; user < 100; user++) recorder.used(clientOf(`robot-${user}`), request);
   await setImmediate();
   expect(appends).toEqual([64]);
+});
+
+it('tells of the first use after a replacement though another one was just before it', async () => {
+  const { recorder, events } = recording();
+  const client = clientOf('robot');
+  const late = { ...client, credential: { ...client.credential, isReplaced: true } };
+  for (const one of [client, client, late, late]) recorder.used(one, request);
+  await recorder.close();
+  expect((await events('robot')).map(({ type }) => type)).toEqual([
+    'MachineSecretUsed',
+    'MachineSecretUsedAfterReplacement',
+  ]);
 });
 
 it('stores what waits before it closes', async () => {
