@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { loadedWhenUsed } from '../loaded-when-used.ts';
 import type { ServedService } from '../rpc/served-method.ts';
 import { openapiDocument } from './openapi-document.ts';
 
@@ -22,14 +23,9 @@ export async function openapiRoutes(app: FastifyInstance, options: OpenapiOption
   });
 
   // Loaded for its first reader: it is a tenth of the files that a start would load.
-  let page: Promise<FastifyInstance> | undefined;
+  const page = loadedWhenUsed(() => loadPage(version, app.log));
   const showPage = async ({ url, headers }: FastifyRequest, reply: FastifyReply) => {
-    page ??= loadPage(version, app.log).catch((error: unknown) => {
-      // Tried again with the next reader.
-      page = undefined;
-      throw error;
-    });
-    const answer = await (await page).inject({ method: 'GET', url, headers });
+    const answer = await (await page()).inject({ method: 'GET', url, headers });
     if (answer.statusCode === 404) return reply.callNotFound();
     for (const [name, value] of Object.entries(answer.headers)) {
       if (!headersOfConnection.includes(name)) reply.header(name, value);
