@@ -34,7 +34,7 @@ export function methodNotAllowed(
         url,
         // Before the body is read: it may be of a type that nobody parses here.
         onRequest: async (request, reply) => {
-          const unimplemented = findUnimplemented(request.method, pathOf(request));
+          const unimplemented = await findUnimplemented(request.method, pathOf(request));
           if (unimplemented !== undefined) throw unimplemented;
           reply.header('allow', allow);
           throw new KeyturnError('METHOD_NOT_ALLOWED');

@@ -184,9 +184,9 @@ export function createServer(dependencies: ServerDependencies): FastifyInstance 
     auditService(audit),
   ].map((service) => serveService(service, authorizer));
   const findUnimplemented = unimplementedMethods(served);
-  app.setNotFoundHandler((request, reply) => {
-    const unimplemented = findUnimplemented(request.method, pathOf(request));
-    answerError(unimplemented ?? new KeyturnError('ROUTE_NOT_FOUND'), request, reply);
+  app.setNotFoundHandler(async (request) => {
+    const unimplemented = await findUnimplemented(request.method, pathOf(request));
+    throw unimplemented ?? new KeyturnError('ROUTE_NOT_FOUND');
   });
 
   const completion = methodNotAllowed(app, findUnimplemented);

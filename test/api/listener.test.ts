@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, createClient } from '@connectrpc/connect';
 import { compressionGzip, createGrpcTransport } from '@connectrpc/connect-node';
 import { AdminService } from '@zitadel/proto/zitadel/admin_pb.js';
@@ -15,6 +16,8 @@ import {
   GetUserByIDRequestSchema,
   ManagementService,
 } from '@zitadel/proto/zitadel/management_pb.js';
+import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
+import { file_zitadel_object } from '@zitadel/proto/zitadel/object_pb.js';
 import fc from 'fast-check';
 import { generate } from 'selfsigned';
 import { describe, expect, it, test, vi } from 'vitest';
@@ -259,6 +262,9 @@ describe('gRPC', () => {
           value: 'zitadel.management.v1.ManagementService.GenerateMachineSecret',
         },
       } as const;
+      yield {
+        messageRequest: { case: 'fileContainingSymbol', value: 'zitadel.v1.ErrorDetail' },
+      } as const;
       yield { messageRequest: { case: 'fileByFilename', value: 'zitadel/object.proto' } } as const;
       yield { messageRequest: { case: 'fileContainingSymbol', value: 'no.such.Symbol' } } as const;
     }
@@ -274,11 +280,20 @@ describe('gRPC', () => {
         ]),
       },
     });
-    expect(answers.slice(1).map((answer) => answer.case)).toEqual([
-      'fileDescriptorResponse',
-      'fileDescriptorResponse',
-      'errorResponse',
+    // As they are published, with the methods that are not implemented. Bytes are many to show where they differ.
+    const files = answers.slice(1, 4).map((answer) => {
+      if (answer.case !== 'fileDescriptorResponse') throw new Error(`answered with ${answer.case}`);
+      return Buffer.concat(answer.value.fileDescriptorProto);
+    });
+    const published = [ManagementService.file, ErrorDetailSchema.file, file_zitadel_object].map(({ proto }) =>
+      toBinary(FileDescriptorProtoSchema, proto),
+    );
+    expect(files.map((file, index) => file.equals(published[index] ?? Buffer.alloc(0)))).toEqual([
+      true,
+      true,
+      true,
     ]);
+    expect(answers.slice(4).map((answer) => answer.case)).toEqual(['errorResponse']);
   });
 
   it('answers a method or service that is not there with UNIMPLEMENTED', async () => {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { exec } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,10 +13,11 @@ function contentOf(folder: string): Record<string, string> {
   return Object.fromEntries(files.map((file) => [file, readFileSync(join(folder, file), 'utf8')]));
 }
 
-test('the code in generated/ is that of the definitions in proto/', async () => {
+test('the code in generated/ is that of the definitions in proto/, and of ZITADEL', async () => {
   const folder = temporaryFolder();
   const binaries = join(root, 'node_modules/.bin');
-  await promisify(execFile)(join(binaries, 'buf'), ['generate', '--output', folder], {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  await promisify(exec)(`${scripts.generate} --output ${folder}`, {
     cwd: root,
     env: { ...process.env, PATH: `${binaries}:${process.env['PATH']}` },
   });

@@ -1,4 +1,4 @@
-import { AdminService } from '@zitadel/proto/zitadel/admin_pb.js';
+import { AdminService } from '#generated/zitadel/admin_pb.js';
 import { implementPublic, type RpcService } from '../rpc/method.ts';
 import { type EventMethodDependencies, eventMethods } from './event-methods.ts';
 import { type InstanceMethodDependencies, instanceMethods } from './instance-methods.ts';
@@ -9,6 +9,7 @@ export type AdminDependencies = EventMethodDependencies & InstanceMethodDependen
 export function adminService(dependencies: AdminDependencies): RpcService {
   return {
     descriptor: AdminService,
+    publishedDescriptor: async () => (await import('@zitadel/proto/zitadel/admin_pb.js')).AdminService,
     basePath: '/admin/v1',
     scope: 'instance',
     methods: [

@@ -1,7 +1,7 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { AdminService, type ListEventsRequest } from '@zitadel/proto/zitadel/admin_pb.js';
-import type { EventSchema } from '@zitadel/proto/zitadel/event_pb.js';
+import { AdminService, type ListEventsRequest } from '#generated/zitadel/admin_pb.js';
+import type { EventSchema } from '#generated/zitadel/event_pb.js';
 import type { EventLog, EventLogQuery, LoggedEvent } from '../../application/event-log.ts';
 import { instanceId } from '../../domain/aggregates.ts';
 import { KeyturnError } from '../../domain/errors.ts';

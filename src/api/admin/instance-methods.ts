@@ -1,6 +1,6 @@
-import { AdminService } from '@zitadel/proto/zitadel/admin_pb.js';
-import { MemberFieldColumnName } from '@zitadel/proto/zitadel/member_pb.js';
-import { OrgFieldName, type OrgQuery, OrgState } from '@zitadel/proto/zitadel/org_pb.js';
+import { AdminService } from '#generated/zitadel/admin_pb.js';
+import { MemberFieldColumnName } from '#generated/zitadel/member_pb.js';
+import { OrgFieldName, type OrgQuery, OrgState } from '#generated/zitadel/org_pb.js';
 import type { Members } from '../../application/members.ts';
 import { instanceId } from '../../domain/aggregates.ts';
 import type { MemberSearch, OrganizationQuery } from '../../projections/organization-search.ts';

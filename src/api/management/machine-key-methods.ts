@@ -1,6 +1,6 @@
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { KeyType } from '@zitadel/proto/zitadel/auth_n_key_pb.js';
-import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import { KeyType } from '#generated/zitadel/auth_n_key_pb.js';
+import { ManagementService } from '#generated/zitadel/management_pb.js';
 import type { MachineKeys } from '../../application/machine-keys.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineKeyView } from '../../projections/machine-keys.ts';

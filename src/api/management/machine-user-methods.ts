@@ -1,4 +1,4 @@
-import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import { ManagementService } from '#generated/zitadel/management_pb.js';
 import type { MachineUserReference, MachineUsers } from '../../application/machine-users.ts';
 import { type Members, removeMachineUser } from '../../application/members.ts';
 import type { Directory } from '../directory.ts';

@@ -1,4 +1,4 @@
-import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import { ManagementService } from '#generated/zitadel/management_pb.js';
 import { implementPublic, type RpcService } from '../rpc/method.ts';
 import { type MachineKeyMethodDependencies, machineKeyMethods } from './machine-key-methods.ts';
 import { type MachineUserMethodDependencies, machineUserMethods } from './machine-user-methods.ts';
@@ -14,6 +14,8 @@ export type ManagementDependencies = MachineUserMethodDependencies &
 export function managementService(dependencies: ManagementDependencies): RpcService {
   return {
     descriptor: ManagementService,
+    publishedDescriptor: async () =>
+      (await import('@zitadel/proto/zitadel/management_pb.js')).ManagementService,
     basePath: '/management/v1',
     scope: 'organization',
     methods: [

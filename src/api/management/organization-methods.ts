@@ -1,4 +1,4 @@
-import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
+import { ManagementService } from '#generated/zitadel/management_pb.js';
 import type { Members } from '../../application/members.ts';
 import type { Organizations } from '../../application/organizations.ts';
 import { KeyturnError } from '../../domain/errors.ts';

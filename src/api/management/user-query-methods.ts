@@ -1,6 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { ManagementService } from '@zitadel/proto/zitadel/management_pb.js';
-import { UserFieldName } from '@zitadel/proto/zitadel/user_pb.js';
+import { ManagementService } from '#generated/zitadel/management_pb.js';
+import { UserFieldName } from '#generated/zitadel/user_pb.js';
 import type { MachineUserChanges } from '../../application/machine-user-changes.ts';
 import { KeyturnError } from '../../domain/errors.ts';
 import type { MachineUserSearch } from '../../projections/machine-user-search.ts';

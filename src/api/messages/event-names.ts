@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { LocalizedMessageSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import Negotiator from 'negotiator';
+import type { LocalizedMessageSchema } from '#generated/zitadel/message_pb.js';
 import type { KeyturnEvent } from '../../domain/event-catalogue.ts';
 
 const languages = ['en', 'de'] as const;

@@ -1,11 +1,11 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { DetailsSchema } from '@zitadel/proto/zitadel/object/v2/object_pb.js';
+import type { DetailsSchema } from '#generated/zitadel/object/v2/object_pb.js';
 import {
   type UserSchema as UserSchemaOfV2,
   UserState as UserStateOfV2,
-} from '@zitadel/proto/zitadel/user/v2/user_pb.js';
-import { AccessTokenType, type UserSchema, UserState } from '@zitadel/proto/zitadel/user_pb.js';
+} from '#generated/zitadel/user/v2/user_pb.js';
+import { AccessTokenType, type UserSchema, UserState } from '#generated/zitadel/user_pb.js';
 import type { AccessTokenType as TokenType } from '../../domain/machine-user/events.ts';
 import type { MachineUserView } from '../../projections/machine-users.ts';
 import { type Details, objectDetails } from './object-details.ts';

@@ -1,4 +1,4 @@
-import type { SearchQuery } from '@zitadel/proto/zitadel/member_pb.js';
+import type { SearchQuery } from '#generated/zitadel/member_pb.js';
 
 /**
  * The users that all of the queries leave; undefined: all members. Members are machine users: queries for the names and

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { ObjectDetailsSchema } from '@zitadel/proto/zitadel/object_pb.js';
+import type { ObjectDetailsSchema } from '#generated/zitadel/object_pb.js';
 import type { ChangeDetails } from '../../application/machine-users.ts';
 
 export type Details = ChangeDetails;

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { MemberSchema } from '@zitadel/proto/zitadel/member_pb.js';
-import { type OrgSchema, OrgState } from '@zitadel/proto/zitadel/org_pb.js';
-import { Type } from '@zitadel/proto/zitadel/user_pb.js';
+import type { MemberSchema } from '#generated/zitadel/member_pb.js';
+import { type OrgSchema, OrgState } from '#generated/zitadel/org_pb.js';
+import { Type } from '#generated/zitadel/user_pb.js';
 import type { MemberView } from '../../projections/organization-search.ts';
 import type { OrganizationView } from '../../projections/organizations.ts';
 import { objectDetails } from './object-details.ts';

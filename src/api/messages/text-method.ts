@@ -1,4 +1,4 @@
-import { TextQueryMethod } from '@zitadel/proto/zitadel/object_pb.js';
+import { TextQueryMethod } from '#generated/zitadel/object_pb.js';
 import type { TextMethod } from '../../projections/text-condition.ts';
 
 const methods: Readonly<Record<TextQueryMethod, { method: TextMethod; ignoreCase: boolean }>> = {

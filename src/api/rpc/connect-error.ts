@@ -1,6 +1,6 @@
 import { type Code, ConnectError } from '@connectrpc/connect';
-import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import type { FastifyRequest } from 'fastify';
+import { ErrorDetailSchema } from '#generated/zitadel/message_pb.js';
 import { grpcCodes } from '../../domain/errors.ts';
 import { toKeyturnError } from '../error-response.ts';
 

@@ -2,6 +2,7 @@ import type { DescService, Message } from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
+  type ConnectRouter,
   createConnectRouter,
   createContextKey,
   createContextValues,
@@ -22,6 +23,7 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { KeyturnError } from '../../domain/errors.ts';
 import { withDeadline } from '../deadline.ts';
+import { loadedWhenUsed } from '../loaded-when-used.ts';
 import { positionHeader } from '../read-position.ts';
 import { pathOf } from '../request-path.ts';
 import { callMethod } from './call-method.ts';
@@ -29,6 +31,7 @@ import { toConnectError } from './connect-error.ts';
 import { healthService } from './grpc-health.ts';
 import { reflectionServices } from './grpc-reflection.ts';
 import { isPlainGrpc, makeMessageReadable, type ReadBody, serveGrpcUnary } from './grpc-unary.ts';
+import { publishedDescriptorOf } from './method.ts';
 import type { ServedMethod, ServedService } from './served-method.ts';
 
 export interface ConnectOptions {
@@ -54,7 +57,6 @@ const requestKey = createContextKey<FastifyRequest | undefined>(undefined);
  */
 export async function connectRoutes(app: FastifyInstance, options: ConnectOptions): Promise<void> {
   const { services, isReady, position, maxMessageBytes, timeLimit } = options;
-  const descriptors = services.map((service) => service.descriptor);
   const closing = new AbortController();
   const stopping = new AbortController();
   app.addHook('preClose', async () => {
@@ -62,19 +64,29 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
     setTimeout(() => stopping.abort(), shutdownPatience).unref();
   });
   const compressions = [compressionGzip, compressionBrotli];
-  const router = createConnectRouter({
+  const routerOptions = {
     acceptCompression: compressions,
     readMaxBytes: maxMessageBytes,
     shutdownSignal: stopping.signal,
-  });
+  };
+  const router = createConnectRouter(routerOptions);
   for (const service of services) router.service(service.descriptor, implementationOf(service, options));
-  healthService(router, { services: descriptors, isReady, closing: closing.signal });
-  reflectionServices(router, descriptors);
+  healthService(router, { services, isReady, closing: closing.signal });
+  reflectionServices(router, services);
 
   // What is sent is read by Connect, not by Fastify.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const handlers = handlersByPath(router);
+  const unimplemented = new Map(
+    services.map((service) => [
+      service.descriptor.typeName,
+      loadedWhenUsed(async () => {
+        const descriptor = await publishedDescriptorOf(service);
+        return handlersByPath(createConnectRouter(routerOptions).service(descriptor, {}));
+      }),
+    ]),
+  );
   const unaryMethods = new Map(
     services
       .flatMap(({ methods }) => methods)
@@ -88,11 +100,15 @@ export async function connectRoutes(app: FastifyInstance, options: ConnectOption
       const method = isPlainGrpc(request) ? unaryMethods.get(path) : undefined;
       const read = method && (await serveGrpcUnary(method, request, reply, grpcUnary));
       if (read === 'served') return;
-      const handle = handlers.get(path);
+      const handle = handlers.get(path) ?? (await unimplemented.get(service)?.())?.get(path);
       if (handle === undefined) throw new KeyturnError('ROUTE_NOT_FOUND');
       await answer(handle, request, reply, read);
     });
   }
+}
+
+function handlersByPath({ handlers }: ConnectRouter): ReadonlyMap<string, UniversalHandler> {
+  return new Map(handlers.map((handler) => [handler.requestPath, handler]));
 }
 
 /** @param read what of the body was read already */

@@ -1,12 +1,12 @@
-import type { DescService } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect';
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '#generated/health/v1/health_pb.js';
+import type { ServedService } from './served-method.ts';
 
 export interface HealthOptions {
-  readonly services: readonly DescService[];
+  readonly services: readonly Pick<ServedService, 'descriptor'>[];
   readonly isReady: () => boolean;
   /** Ends all watches. */
   readonly closing: AbortSignal;
@@ -17,7 +17,7 @@ const watchInterval = 1000;
 
 /** grpc.health.v1.Health: the empty name stands for the whole server, each service has the same status. */
 export function healthService(router: ConnectRouter, { services, isReady, closing }: HealthOptions): void {
-  const names = ['', ...services.map((service) => service.typeName)];
+  const names = ['', ...services.map(({ descriptor }) => descriptor.typeName)];
   const statusNow = () => (isReady() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
 
   router.service(Health, {

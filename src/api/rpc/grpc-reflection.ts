@@ -2,7 +2,6 @@ import {
   createRegistry,
   type DescExtension,
   type DescFile,
-  type DescService,
   type Registry,
   toBinary,
 } from '@bufbuild/protobuf';
@@ -14,20 +13,31 @@ import {
 } from '#generated/grpc/reflection/v1/reflection_pb.js';
 import { ServerReflection as ServerReflectionAlpha } from '#generated/grpc/reflection/v1alpha/reflection_pb.js';
 import { Health } from '#generated/health/v1/health_pb.js';
+import { loadedWhenUsed } from '../loaded-when-used.ts';
+import { publishedDescriptorOf } from './method.ts';
+import type { ServedService } from './served-method.ts';
 
 /**
  * gRPC server reflection, v1 and v1alpha, so that grpcurl and the like need no .proto files.
  *
  * The two versions have the same messages under different names: one answer fits both.
  */
-export function reflectionServices(router: ConnectRouter, services: readonly DescService[]): void {
-  const described = [...services, Health, ServerReflection, ServerReflectionAlpha];
-  const files = withImports(described.map((service) => service.file));
-  const filesByName = new Map(files.map((file) => [file.proto.name, file]));
-  const registry = createRegistry(...files);
-  const names = described.map((service) => ({ name: service.typeName })).toSorted(byName);
+export function reflectionServices(router: ConnectRouter, services: readonly ServedService[]): void {
+  const own = [Health, ServerReflection, ServerReflectionAlpha];
+  const names = [...services.map(({ descriptor }) => descriptor), ...own]
+    .map(({ typeName }) => ({ name: typeName }))
+    .toSorted(byName);
+  const definitions = loadedWhenUsed(async () => {
+    const published = await Promise.all(services.map(publishedDescriptorOf));
+    const files = withImports([...published, ...own].map(({ file }) => file));
+    return {
+      filesByName: new Map(files.map((file) => [file.proto.name, file])),
+      registry: createRegistry(...files),
+    };
+  });
 
-  const answer = ({ messageRequest }: Pick<ServerReflectionRequest, 'messageRequest'>) => {
+  const answer = async ({ messageRequest }: Pick<ServerReflectionRequest, 'messageRequest'>) => {
+    const { filesByName, registry } = await definitions();
     switch (messageRequest.case) {
       case 'listServices':
         return { case: 'listServicesResponse' as const, value: { service: names } };
@@ -56,7 +66,7 @@ export function reflectionServices(router: ConnectRouter, services: readonly Des
   router.service(ServerReflection, {
     async *serverReflectionInfo(requests) {
       for await (const request of requests) {
-        yield { validHost: request.host, originalRequest: request, messageResponse: answer(request) };
+        yield { validHost: request.host, originalRequest: request, messageResponse: await answer(request) };
       }
     },
   });
@@ -67,7 +77,7 @@ export function reflectionServices(router: ConnectRouter, services: readonly Des
         yield {
           validHost: request.host,
           originalRequest: request,
-          messageResponse: answer({ messageRequest }),
+          messageResponse: await answer({ messageRequest }),
         };
       }
     },

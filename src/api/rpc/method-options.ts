@@ -1,8 +1,8 @@
 import { type DescMethod, type DescMethodUnary, getOption, hasOption } from '@bufbuild/protobuf';
 import { http } from '@zitadel/proto/google/api/annotations_pb.js';
-import { auth_option } from '@zitadel/proto/zitadel/options_pb.js';
-import { options as optionsOfV2 } from '@zitadel/proto/zitadel/protoc_gen_zitadel/v2/options_pb.js';
 import { permission as ownPermission } from '#generated/keyturn/v1/options_pb.js';
+import { auth_option } from '#generated/zitadel/options_pb.js';
+import { options as optionsOfV2 } from '#generated/zitadel/protoc_gen_zitadel/v2/options_pb.js';
 
 export interface HttpRule {
   readonly verb: 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';

@@ -33,11 +33,20 @@ export interface RpcMethod {
 /** A service as far as it is implemented: its other methods answer that they are not. */
 export interface RpcService {
   readonly descriptor: DescService;
+  /** Loads the descriptor that has the other methods too, where there are others. */
+  readonly publishedDescriptor?: () => Promise<DescService>;
   /** Of its REST paths, before what the descriptors say. */
   readonly basePath: string;
   /** Whose roles count: those in the organization that the call acts in, or those in the whole instance alone. */
   readonly scope: 'organization' | 'instance';
   readonly methods: readonly RpcMethod[];
+}
+
+/** With the methods that are not implemented. */
+export async function publishedDescriptorOf(
+  service: Pick<RpcService, 'descriptor' | 'publishedDescriptor'>,
+): Promise<DescService> {
+  return (await service.publishedDescriptor?.()) ?? service.descriptor;
 }
 
 type Handle<Request extends DescMessage, Response extends DescMessage, Arguments extends unknown[]> = (

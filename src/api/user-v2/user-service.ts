@@ -1,5 +1,5 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { UserService } from '@zitadel/proto/zitadel/user/v2/user_service_pb.js';
+import { UserService } from '#generated/zitadel/user/v2/user_service_pb.js';
 import type { MachineUserReference, MachineUsers } from '../../application/machine-users.ts';
 import { type Members, removeMachineUser } from '../../application/members.ts';
 import { KeyturnError } from '../../domain/errors.ts';
@@ -49,6 +49,8 @@ export function userService(dependencies: UserServiceDependencies): RpcService {
 
   return {
     descriptor: UserService,
+    publishedDescriptor: async () =>
+      (await import('@zitadel/proto/zitadel/user/v2/user_service_pb.js')).UserService,
     basePath: '',
     scope: 'organization',
     methods: [
