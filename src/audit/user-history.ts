@@ -3,7 +3,7 @@ import type { Occurred } from '../domain/decider.ts';
 import { type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventMetadata } from '../domain/event-metadata.ts';
 import type { MachineUserEvent } from '../domain/machine-user/events.ts';
-import { endOf, type MachineSecret } from '../domain/machine-user/secrets.ts';
+import type { MachineSecret } from '../domain/machine-user/secrets.ts';
 import { exists, type MachineUserState } from '../domain/machine-user/state.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
 import { eventsOfMachineUser, organizationOfStream, UserNameIndex } from './machine-user-events.ts';
@@ -146,9 +146,11 @@ function fieldsOf(state: MachineUserState): Fields {
   };
 }
 
-function secretInWords(secret: MachineSecret): string {
-  const end = endOf(secret);
-  return end === undefined ? secret.secretId : `${secret.secretId} until ${end}`;
+/** With both times: a change of the later one is a change too. */
+function secretInWords({ secretId, expiresAt, retiresAt }: MachineSecret): string {
+  const expires = expiresAt === undefined ? [] : [`expires ${expiresAt}`];
+  const retires = retiresAt === undefined ? [] : [`retires ${retiresAt}`];
+  return [secretId, ...expires, ...retires].join(' ');
 }
 
 /** @param named what the event says: what it changed is told also where nobody can read any more from what to what */

@@ -4,6 +4,7 @@ import { AuditError } from '../../src/audit/audit-error.ts';
 import { findMachineUser } from '../../src/audit/machine-user-events.ts';
 import { type HistoryQuery, userHistory } from '../../src/audit/user-history.ts';
 import { machineUser, organization } from '../../src/domain/aggregates.ts';
+import { exists } from '../../src/domain/machine-user/state.ts';
 import { context, organizationId, robot } from '../support/application.ts';
 import { auditedLog } from '../support/audited-log.ts';
 
@@ -47,6 +48,28 @@ test('a history tells what each event changed, oldest first, and never a hash', 
   expect(
     JSON.stringify(entries, (_, value) => (typeof value === 'bigint' ? String(value) : value)),
   ).not.toContain('$2b$');
+});
+
+test('a history tells the times of secrets, also those that come after their end', async () => {
+  const { eventStore, commands } = await auditedLog();
+  const { state } = await commands.load(machineUser, 'one');
+  const [old = ''] = exists(state) ? state.secrets.map(({ secretId }) => secretId) : [];
+  const [retiresAt, expiresAt] = ['2026-01-02T03:05:17.678Z', '2030-01-01T00:00:00.000Z'];
+  const added = { secretId: 'new', hashedSecret: 'hash', overlap: 60 };
+  for (const command of [
+    { type: 'AddSecret', organizationId, ...added },
+    { type: 'ChangeSecretExpiry', organizationId, secretId: old, expiresAt },
+    { type: 'CancelSecretRetirement', organizationId, secretId: old },
+  ] as const) {
+    await commands.execute(machineUser, 'one', command, context);
+  }
+  const entries = await Array.fromAsync(userHistory(eventStore, 'one'));
+  const told = entries.slice(-3).map(({ changes }) => changes.map(({ to }) => to));
+  expect(told).toEqual([
+    [`${old} retires ${retiresAt} new`],
+    [`${old} expires ${expiresAt} retires ${retiresAt} new`],
+    [`${old} expires ${expiresAt} new`],
+  ]);
 });
 
 test('a history names who did it, from where, and the roles that the user was given anywhere', async () => {
