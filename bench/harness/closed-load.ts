@@ -1,58 +1,64 @@
-import autocannon from 'autocannon';
-import type { ClosedLoad, HttpRequest, LoadResult } from './load.ts';
+import { HttpConnections, textOf } from './http-connections.ts';
+import { Latencies } from './latencies.ts';
+import type { ClosedLoad, LoadResult } from './load.ts';
 import { answering } from './processes.ts';
-import { readWholeAnswers } from './whole-answers.ts';
 
-/** In milliseconds: the load ends when it is next looked whether it is to. */
-const endCheckInterval = 10;
-
-/** In seconds: how long an answer is waited for. */
-const patience = 60;
-const longestFactor = 64;
-
-/** The process that makes a {@link ClosedLoad}. */
+/** The process that makes a {@link ClosedLoad}. What was sent is waited for, as the references finish what they have begun. */
 answering(async (load: ClosedLoad & { readonly url: string }): Promise<LoadResult> => {
-  let result = await run(load);
-  // A short load on a machine with much else to do may end before the first answer.
-  for (let factor = 2; result.count === 0 && factor <= longestFactor; factor *= 2) {
-    const { until } = load;
-    result = await run('amount' in until ? load : { ...load, until: { seconds: until.seconds * factor } });
-  }
-  return result;
+  const { url, requests, connections, until, isToBeRefused = false } = load;
+  const texts = requests.map((request) => textOf(request, new URL(url).host));
+  const http = new HttpConnections(url, connections);
+  const latencies = new Latencies();
+  const before = process.cpuUsage();
+  const begin = performance.now();
+
+  /** One request after the other, of those that no other lane has, as far as there are enough. */
+  const askInTurn = async (_: unknown, lane: number): Promise<number> => {
+    const own = texts.length < connections ? texts : partOf(texts, lane, connections);
+    const isOver = endOf(until, lane, connections, begin);
+    let count = 0;
+    for (; !isOver(count); count++) {
+      const sent = performance.now();
+      const statusCode = await http.ask(own[count % own.length] ?? '');
+      const isRefused = statusCode >= 400 && statusCode < 500;
+      if (isToBeRefused ? !isRefused : statusCode !== 200)
+        throw new Error(`${url} answered with ${statusCode}`);
+      latencies.record(performance.now() - sent);
+    }
+    return count;
+  };
+
+  const counts = await Promise.all(Array.from({ length: connections }, askInTurn));
+  const took = (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  http.close();
+  const count = counts.reduce((sum, one) => sum + one, 0);
+  return {
+    rate: count / took,
+    count,
+    latency: latencies.quantiles(),
+    loadShare: (user + system) / 1e6 / took,
+  };
 });
 
-async function run(load: ClosedLoad & { readonly url: string }): Promise<LoadResult> {
-  const { url, connections, until, isToBeRefused = false } = load;
-  let connection = 0;
-  const before = process.cpuUsage();
-  const result = await autocannon({
-    url,
-    connections,
-    sampleInt: endCheckInterval,
-    timeout: patience,
-    ...('amount' in until ? { amount: until.amount } : { duration: until.seconds }),
-    setupClient: (client) => {
-      client.setRequests(shareOf(load, connection++) as autocannon.Request[]);
-      readWholeAnswers(client);
-    },
-  });
-  const { user, system } = process.cpuUsage(before);
-  const { duration, latency, statusCodeStats, errors } = result;
-  const count = isToBeRefused ? result['4xx'] : result['2xx'];
-  if (result['2xx'] + result.non2xx + errors > count) {
-    throw new Error(`${url} answered with ${JSON.stringify(statusCodeStats)}, and ${errors} requests failed`);
+/** Whether a lane that has been answered so often asks no more. For a time each asks once at least; an amount is shared by all lanes. */
+function endOf(
+  until: ClosedLoad['until'],
+  lane: number,
+  lanes: number,
+  begin: number,
+): (answered: number) => boolean {
+  if ('seconds' in until) {
+    return (answered) => answered > 0 && performance.now() - begin >= until.seconds * 1000;
   }
-  return {
-    rate: count / duration,
-    count,
-    latency: { p50: latency.p50, p90: latency.p90, p99: latency.p99, p99_9: latency.p99_9 },
-    loadShare: (user + system) / 1e6 / duration,
-  };
+  const share = placeOf(lane + 1, lanes, until.amount) - placeOf(lane, lanes, until.amount);
+  return (answered) => answered >= share;
 }
 
-/** Each connection asks for others, so that no two ask for the same at the same time, as far as there are enough. */
-function shareOf({ requests, connections }: ClosedLoad, index: number): readonly HttpRequest[] {
-  if (requests.length < connections) return requests;
-  const place = (one: number) => Math.floor((one * requests.length) / connections);
-  return requests.slice(place(index), place(index + 1));
+function partOf<Item>(items: readonly Item[], part: number, parts: number): readonly Item[] {
+  return items.slice(placeOf(part, parts, items.length), placeOf(part + 1, parts, items.length));
+}
+
+function placeOf(part: number, parts: number, length: number): number {
+  return Math.floor((part * length) / parts);
 }

@@ -1,12 +1,14 @@
 import { connect, type Socket } from 'node:net';
 import type { HttpRequest } from './load.ts';
-import { hasNoLength, statusOfWhole } from './whole-answers.ts';
 
 /** The connection was refused, or ended, or nothing came in time: as an overload may look like too. */
 export const noAnswer = 0;
 
 /** In milliseconds: how long a connection may be silent, before what it was asked counts as not answered. */
 const patience = 60_000;
+
+/** In bytes: of what arrives on a connection so much is read at once. */
+const bufferLength = 4096;
 
 interface Asked {
   /** The request, as it is sent. */
@@ -56,7 +58,7 @@ export class HttpConnections {
   }
 
   #connect(): Connection {
-    const connection = new Connection(connect(this.#port, this.#host), {
+    const connection = new Connection(this.#host, this.#port, {
       onRest: () => {
         const next = this.#waiting.shift();
         if (next === undefined) this.#atRest.push(connection);
@@ -77,29 +79,32 @@ export class HttpConnections {
 
 class Connection {
   readonly #socket: Socket;
+  readonly #onRest: () => void;
   #asked: Asked | undefined;
   #arrived = '';
 
   constructor(
-    socket: Socket,
+    host: string,
+    port: number,
     { onRest, onEnd }: { readonly onRest: () => void; readonly onEnd: () => void },
   ) {
-    this.#socket = socket.setNoDelay().setTimeout(patience, () => socket.destroy());
-    socket.setEncoding('latin1');
-    socket.on('data', (chunk) => {
-      this.#arrived += chunk;
-      const statusCode = statusOfWhole(this.#arrived);
-      if (statusCode === undefined) {
-        if (hasNoLength(this.#arrived)) this.#asked?.onFault(new Error('an answer has no Content-Length'));
-        return;
-      }
-      this.#arrived = '';
-      this.#answered(statusCode);
-      onRest();
+    this.#onRest = onRest;
+    const buffer = Buffer.alloc(bufferLength);
+    this.#socket = connect({
+      ...{ host, port, noDelay: true },
+      // One buffer for all that arrives: as a stream of new ones it costs a quarter of the load.
+      onread: {
+        buffer,
+        callback: (length) => {
+          this.#read(buffer.toString('latin1', 0, length));
+          return true;
+        },
+      },
     });
+    this.#socket.setTimeout(patience, () => this.#socket.destroy());
     // What follows is `close`.
-    socket.on('error', () => {});
-    socket.once('close', () => {
+    this.#socket.on('error', () => {});
+    this.#socket.once('close', () => {
       this.#answered(noAnswer);
       onEnd();
     });
@@ -114,6 +119,18 @@ class Connection {
     this.#socket.end();
   }
 
+  #read(text: string): void {
+    this.#arrived += text;
+    const statusCode = statusOfWhole(this.#arrived);
+    if (statusCode === undefined) {
+      if (hasNoLength(this.#arrived)) this.#asked?.onFault(new Error('an answer has no Content-Length'));
+      return;
+    }
+    this.#arrived = '';
+    this.#answered(statusCode);
+    this.#onRest();
+  }
+
   #answered(statusCode: number): void {
     const asked = this.#asked;
     this.#asked = undefined;
@@ -126,4 +143,22 @@ export function textOf({ method, path, headers, body }: HttpRequest, host: strin
   const fields = { host, ...headers, 'content-length': Buffer.byteLength(body) };
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+}
+
+const lengthField = /\r\ncontent-length: (\d+)\r\n/i;
+
+/** Whether the head of an answer has arrived, and does not tell where its body ends. */
+function hasNoLength(text: string): boolean {
+  const head = text.indexOf('\r\n\r\n');
+  return head >= 0 && !lengthField.test(text.slice(0, head + 2));
+}
+
+/** Undefined where `text` is anything else than one answer with a `Content-Length`, from its beginning to its end. */
+function statusOfWhole(text: string): number | undefined {
+  const length = lengthField.exec(text);
+  const head = text.indexOf('\r\n\r\n');
+  if (length === null || length.index > head || text.length !== head + 4 + Number(length[1]))
+    return undefined;
+  const status = /^HTTP\/1\.1 (\d{3}) /.exec(text);
+  return status === null ? undefined : Number(status[1]);
 }

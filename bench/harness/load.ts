@@ -1,7 +1,7 @@
 import type { Latency, Measurement, Run } from './comparison.ts';
 import { ask, cpuTimeOf, type Server } from './processes.ts';
 
-/** A request over HTTP, as `autocannon` takes it. */
+/** A request over HTTP. */
 export interface HttpRequest {
   readonly method: 'POST' | 'PUT';
   readonly path: string;
