@@ -235,6 +235,18 @@ describe('an assertion', () => {
     expect((await exchange(assertion)).body.error).toBe('invalid_grant');
   });
 
+  it('does not use up the jti of another user', async () => {
+    const { running, call, sign, authenticate } = await withKey();
+    const other = await addRobot(call, 'welder');
+    const keyFile = await addMachineKey(call, other.userId);
+    const claims = { jti: 'one' };
+    const assertions = [
+      await sign({ claims }),
+      await signAssertion(keyFile, running.service.issuer, { claims }),
+    ];
+    for (const assertion of assertions) expect((await authenticate(assertion)).status).toBe(200);
+  });
+
   it('counts once, also after a restart', async () => {
     const { running, sign, authenticate } = await withKey();
     const { issuer } = running.service;

@@ -34,17 +34,27 @@ test('a user id in use is refused, and the name stays free', async () => {
   await machineUsers.add({ ...robot, userName: 'welder' }, context);
 });
 
-/** A store on which the addition of the user stops: for good (a crash), or until the test lets it go on. */
-function stoppingBeforeAddition(store: ReturnType<typeof emptyStore>, wait: () => Promise<void>) {
+/** A store on which an append that begins with such an event stops: for good (a crash), or until the test lets it go on. */
+function stoppingBefore(type: string, store: ReturnType<typeof emptyStore>, wait: () => Promise<void>) {
   return withAppend(store, async (append, stream, events, revision) => {
-    if (events[0]?.type === 'MachineUserAdded') await wait();
+    if (events[0]?.type === type) await wait();
     return append(stream, events, revision);
   });
 }
 
+/** The same, until `goOn`. */
+function pausingBefore(type: string, store: ReturnType<typeof emptyStore>) {
+  const [paused, reached] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = stoppingBefore(type, store, () => {
+    reached.resolve();
+    return paused.promise;
+  });
+  return { ...node(slow), reached: reached.promise, goOn: paused.resolve };
+}
+
 test('a crash between the claim and the addition does not block the name for good', async () => {
   const store = emptyStore();
-  const crashing = stoppingBeforeAddition(store, async () => {
+  const crashing = stoppingBefore('MachineUserAdded', store, async () => {
     throw new Error('crash');
   });
   await expect(node(crashing).machineUsers.add({ ...robot, userId: 'lost' }, context)).rejects.toThrow(
@@ -61,22 +71,35 @@ test('a crash between the claim and the addition does not block the name for goo
 
 test('a slow addition whose name was taken over meanwhile fails, and does not make a second user of that name', async () => {
   const store = emptyStore();
-  const paused = Promise.withResolvers<void>();
-  const reached = Promise.withResolvers<void>();
-  const slow = stoppingBeforeAddition(store, () => {
-    reached.resolve();
-    return paused.promise;
-  });
-  const slowAddition = node(slow).machineUsers.add({ ...robot, userId: 'slow' }, context);
-  await reached.promise;
+  const slow = pausingBefore('MachineUserAdded', store);
+  const slowAddition = slow.machineUsers.add({ ...robot, userId: 'slow' }, context);
+  await slow.reached;
 
   const fast = node(store);
   fast.clock.advance(claimGrace + 1);
   await fast.machineUsers.add({ ...robot, userId: 'fast' }, context);
 
-  paused.resolve();
+  slow.goOn();
   await expect(slowAddition).rejects.toMatchObject(taken);
   expect((await fast.commands.load(machineUser, 'slow')).state.status).toBe('absent');
+});
+
+test('a slow addition that claims its name again in time keeps it from who is taking it over', async () => {
+  const store = emptyStore();
+  const slow = pausingBefore('MachineUserAdded', store);
+  const slowAddition = slow.machineUsers.add({ ...robot, userId: 'slow' }, context);
+  await slow.reached;
+
+  const taking = pausingBefore('UserNameReleased', store);
+  taking.clock.advance(claimGrace + 1);
+  const fastAddition = taking.machineUsers.add({ ...robot, userId: 'fast' }, context);
+  await taking.reached;
+
+  slow.goOn();
+  await slowAddition;
+  taking.goOn();
+  await expect(fastAddition).rejects.toMatchObject(taken);
+  expect((await slow.commands.load(machineUser, 'fast')).state.status).toBe('absent');
 });
 
 test('the name of a removed user becomes free, also when its release was lost', async () => {
