@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, test, vi } from 'vitest';
+import { CatchUpThread } from '../../src/api/events/catch-up-thread.ts';
 import { WrongMasterKeyError } from '../../src/application/master-keys.ts';
 import { isIntact, verifyLog } from '../../src/audit/verify-log.ts';
 import { machineUser } from '../../src/domain/aggregates.ts';
@@ -259,3 +260,11 @@ describe.each(storePlaces)('a log that Keyturn 0.1 wrote, on $name', ({ newPlace
 function withoutBigints(_: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
+
+test('an erasure drops what was made for readers that are far behind', async () => {
+  const { erase } = await serviceWithAda();
+  const forget = vi.spyOn(CatchUpThread.prototype, 'forget');
+  onTestFinished(() => forget.mockRestore());
+  expect((await erase()).status).toBe(200);
+  expect(forget).toHaveBeenCalledOnce();
+});
