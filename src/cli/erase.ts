@@ -1,5 +1,4 @@
 import type { Command } from '@commander-js/extra-typings';
-import { toJson } from './output.ts';
 import { reportingServiceErrors, ServiceClient, withServiceOptions } from './service-client.ts';
 
 interface Erasure {
@@ -23,7 +22,7 @@ export function addEraseCommand(program: Command): void {
       reportingServiceErrors(async () => {
         const path = `/keyturn/v1/users/${encodeURIComponent(userId)}/_erase`;
         const erasure = await new ServiceClient(settings).call<Erasure>('POST', path, {});
-        process.stdout.write(`${json ? toJson(erasure, 2) : inWords(userId, erasure)}\n`);
+        process.stdout.write(`${json ? JSON.stringify(erasure, null, 2) : inWords(userId, erasure)}\n`);
       }),
     );
 }
