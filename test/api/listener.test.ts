@@ -22,6 +22,7 @@ import fc from 'fast-check';
 import { generate } from 'selfsigned';
 import { describe, expect, it, test, vi } from 'vitest';
 import { ServerReflection } from '#generated/grpc/reflection/v1/reflection_pb.js';
+import { ServerReflection as ServerReflectionAlpha } from '#generated/grpc/reflection/v1alpha/reflection_pb.js';
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
@@ -251,9 +252,9 @@ describe('gRPC', () => {
     await statuses.return?.();
   });
 
-  it('describes itself by reflection', async () => {
+  it.each([ServerReflection, ServerReflectionAlpha])('describes itself by $typeName', async (reflection) => {
     const { url } = await runningService();
-    const client = createClient(ServerReflection, createGrpcTransport({ baseUrl: url }));
+    const client = createClient(reflection as typeof ServerReflection, createGrpcTransport({ baseUrl: url }));
     async function* ask() {
       yield { messageRequest: { case: 'listServices', value: '' } } as const;
       yield {

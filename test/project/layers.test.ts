@@ -141,9 +141,9 @@ test('the command line loads no server, no client and nothing that draws tables 
   expect(packages.filter((name) => heavy.test(name))).toEqual([]);
 });
 
-test('a start of the service loads nothing that its documentation, or what it does not serve, alone needs', () => {
+test('a start of the service loads nothing that few of its callers need', () => {
   const packages = packagesLoadedWith('cli/serve.ts');
   expect(packages).toEqual(expect.arrayContaining(['fastify', '#generated/zitadel/management_pb.js']));
-  const heavy = /swagger|cli-progress|^@zitadel\/proto\/zitadel/;
+  const heavy = /swagger|cli-progress|@connectrpc|^@zitadel\/proto\/zitadel/;
   expect(packages.filter((name) => heavy.test(name))).toEqual([]);
 });
