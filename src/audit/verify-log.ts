@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { UnreadableEventError } from '../eventstore/errors.ts';
 import type { EventStore } from '../eventstore/event-store.ts';
 import { headOf } from '../eventstore/head.ts';
 import { CheckpointFile } from './checkpoints/checkpoint-file.ts';
@@ -40,7 +41,7 @@ export interface LogVerification {
   readonly events: number;
   /** The first event that does not fit, in log order. */
   readonly fault?: LogFault | undefined;
-  /** The log tree is not the one that was signed last. It then says nothing about the log. */
+  /** The log tree is not the one that was signed last, as far as one can know. It then says nothing about the log. */
   readonly treeFault?: string | undefined;
   /** The one beside the log tree, then the ones that were given. */
   readonly checkpoints: readonly CheckpointVerification[];
@@ -78,7 +79,7 @@ export async function verifyLog(log: AuditedLog, options: VerifyLogOptions = {})
   // Before the head is read: an event is in the log before it is in the tree.
   const tree = treeFolder === undefined ? undefined : LogTree.openReadOnly(treeFolder);
   try {
-    const verifier = options.verifier ?? (await verifierOfLog(eventStore));
+    const verifier = options.verifier ?? (await readableVerifier(eventStore));
     const signed = treeFolder === undefined ? undefined : new CheckpointFile(treeFolder).read();
     const own = signed === undefined ? [] : [{ source: 'the last checkpoint', text: signed }];
     const rootByTree: RootAt = async (size) =>
@@ -100,9 +101,23 @@ export async function verifyLog(log: AuditedLog, options: VerifyLogOptions = {})
     // A tree that nobody signed accuses no event.
     const withoutTree = await verifyEvents(log, undefined, options);
     const checkpoints = await verifyAll([...own, ...given], rootByLog);
-    return { ...withoutTree, treeFault: 'the log tree is not the one that was signed last', checkpoints };
+    const treeFault =
+      verifier === undefined
+        ? 'the log tree cannot be compared with what was signed last'
+        : 'the log tree is not the one that was signed last';
+    return { ...withoutTree, treeFault, checkpoints };
   } finally {
     tree?.close();
+  }
+}
+
+/** An event that cannot be read names no key. That it cannot is told with the events. */
+async function readableVerifier(eventStore: EventStore): Promise<NoteVerifier | undefined> {
+  try {
+    return await verifierOfLog(eventStore);
+  } catch (error) {
+    if (error instanceof UnreadableEventError) return undefined;
+    throw error;
   }
 }
 

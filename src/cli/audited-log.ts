@@ -8,6 +8,7 @@ import { DataDirectory } from '../data-directory.ts';
 import {
   EventStoreUnavailableError,
   EventStoreUnusableError,
+  UnreadableEventError,
   WrongWrappingKeyError,
 } from '../eventstore/errors.ts';
 import type { EventStoreDb } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
@@ -139,7 +140,13 @@ export function requireEmbeddedStore({ eventStore }: LogSettings, instead: strin
   if (eventStore !== 'sqlite') throw new AuditError(`this is for the embedded event store only: ${instead}`);
 }
 
-const expectedErrors = [AuditError, InvalidSettingError, EventStoreUnusableError, EventStoreUnavailableError];
+const expectedErrors = [
+  AuditError,
+  InvalidSettingError,
+  EventStoreUnusableError,
+  EventStoreUnavailableError,
+  UnreadableEventError,
+];
 
 export async function reportingErrors(run: () => Promise<void>): Promise<void> {
   try {

@@ -37,6 +37,16 @@ async function signedLog() {
 
 const textOf = (keeper: CheckpointKeeper): string => keeper.current() ?? '';
 
+test('where the event that names the key cannot be read, that is told, and that nothing can be compared', async () => {
+  const log = await signedLog();
+  log.tamper(`UPDATE events SET data = '{' WHERE type = 'CheckpointKeyAdded'`);
+  expect(await verifyLog(log)).toMatchObject({
+    fault: { kind: 'unreadable', stream: 'checkpointKey-keyturn' },
+    treeFault: expect.stringContaining('cannot be compared'),
+    checkpoints: [{ fault: expect.stringContaining('no key') }],
+  });
+});
+
 describe('a signed note', () => {
   // The example of c2sp.org/signed-note.
   const key = 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k';

@@ -30,7 +30,8 @@ export async function verifyCheckpoint(
   verifier: NoteVerifier | undefined,
   rootAt: RootAt,
 ): Promise<CheckpointVerification> {
-  if (verifier === undefined) return { source, fault: 'the log has no key that checkpoints are signed with' };
+  if (verifier === undefined)
+    return { source, fault: 'no key that checkpoints are signed with can be read in the log' };
   let head: TreeHead;
   try {
     head = openCheckpoint(text, verifier);
