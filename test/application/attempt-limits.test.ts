@@ -121,6 +121,24 @@ describe('attempts that are sent at once', () => {
     expect([made, refused]).toEqual([2003, 17]);
   });
 
+  it('leave nobody waiting for a client when the one before waits for its address and is refused', async () => {
+    const limits = limitsOf(1, 2);
+    const take = (loginName: string) => limits.takePlace({ loginName }, '192.0.2.1');
+    const [leave, leaveOther] = [await take('robot'), await take('welder')];
+    const waiting = Promise.allSettled([take('robot'), take('robot')]);
+    await setImmediate();
+    // One of two failures of the address is left, and the other client may need it.
+    await fail(limits, 1, 'welder', '192.0.2.1');
+    leave();
+    await setImmediate();
+    await fail(limits, 1, 'welder', '192.0.2.1');
+    leaveOther();
+    expect(await waiting).toMatchObject([
+      { reason: expect.any(TooManyAttemptsError) },
+      { reason: expect.any(TooManyAttemptsError) },
+    ]);
+  });
+
   it('leave nobody waiting, whoever is right', async () => {
     const attempts = fc.array(
       fc.record({ loginName: fc.constantFrom('a', 'b', 'c'), isRight: fc.boolean() }),
