@@ -9,6 +9,10 @@ export async function onceReached<Result>(logger: Logger, action: () => Promise<
     minTimeout: 500,
     maxTimeout: 5000,
     shouldRetry: ({ error }) => error instanceof EventStoreUnavailableError,
-    onFailedAttempt: ({ error }) => logger.warn({ err: error }, 'waiting for the event store'),
+    // Also told of what is not tried again.
+    onFailedAttempt: ({ error }) => {
+      if (error instanceof EventStoreUnavailableError)
+        logger.warn({ err: error }, 'waiting for the event store');
+    },
   });
 }

@@ -5,12 +5,7 @@ import { openedLog, PersonalFields } from '../application/personal-fields.ts';
 import { AuditError } from '../audit/audit-error.ts';
 import type { AuditedLog } from '../audit/verify-log.ts';
 import { DataDirectory } from '../data-directory.ts';
-import {
-  EventStoreUnavailableError,
-  EventStoreUnusableError,
-  UnreadableEventError,
-  WrongWrappingKeyError,
-} from '../eventstore/errors.ts';
+import { WrongWrappingKeyError } from '../eventstore/errors.ts';
 import type { EventStoreDb } from '../eventstore/eventstoredb/eventstoredb-event-store.ts';
 import type { PersonalKeys } from '../eventstore/personal-keys.ts';
 import { openSqliteEventStore } from '../eventstore/sqlite/sqlite-event-store.ts';
@@ -19,7 +14,8 @@ import {
   type SqlitePersonalKeysOptions,
 } from '../eventstore/sqlite/sqlite-personal-keys.ts';
 import { personalKeysOptions, wrappingKeys } from '../personal-data.ts';
-import { InvalidSettingError, masterKeyOf } from './settings.ts';
+import { isExpected } from './expected-errors.ts';
+import { masterKeyOf } from './settings.ts';
 import { allocateYoung } from './young-allocation.ts';
 
 /** The log of an instance that runs or is stopped: it is only read. */
@@ -140,20 +136,12 @@ export function requireEmbeddedStore({ eventStore }: LogSettings, instead: strin
   if (eventStore !== 'sqlite') throw new AuditError(`this is for the embedded event store only: ${instead}`);
 }
 
-const expectedErrors = [
-  AuditError,
-  InvalidSettingError,
-  EventStoreUnusableError,
-  EventStoreUnavailableError,
-  UnreadableEventError,
-];
-
 export async function reportingErrors(run: () => Promise<void>): Promise<void> {
   try {
     await run();
   } catch (error) {
-    if (!expectedErrors.some((expected) => error instanceof expected)) throw error;
-    process.stderr.write(`keyturn: ${(error as Error).message}\n`);
+    if (!isExpected(error)) throw error;
+    process.stderr.write(`keyturn: ${error.message}\n`);
     process.exitCode = 1;
   }
 }
@@ -163,7 +151,7 @@ export async function fileErrorsReported(run: () => Promise<void>): Promise<void
   try {
     await run();
   } catch (error) {
-    const isExpected = error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
-    throw isExpected ? new AuditError(error.message, { cause: error }) : error;
+    const isOfFile = error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
+    throw isOfFile ? new AuditError(error.message, { cause: error }) : error;
   }
 }

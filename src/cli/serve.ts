@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
-import { MissingMasterKeyError, WrongMasterKeyError } from '../application/master-keys.ts';
-import { EventStoreUnusableError } from '../eventstore/errors.ts';
+import { UnreadableEventError } from '../eventstore/errors.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
+import { isExpected } from './expected-errors.ts';
 import { serviceLog } from './service-log.ts';
-import { InvalidSettingError, masterKeyOf, serveOptions, tlsCredentialsOf } from './settings.ts';
+import { masterKeyOf, serveOptions, tlsCredentialsOf } from './settings.ts';
 
 export interface ServeSettings extends Omit<ServiceConfig, 'masterKey' | 'previousMasterKey' | 'tls'> {
   readonly masterKey?: string | undefined;
@@ -64,16 +64,12 @@ export async function serve(settings: ServeSettings): Promise<void> {
   });
 }
 
-const expectedErrors = [
-  EventStoreUnusableError,
-  WrongMasterKeyError,
-  MissingMasterKeyError,
-  InvalidSettingError,
-];
-
-/** What a person can mend; undefined for everything else, which deserves its stack trace. */
+/** What a person can mend; undefined for everything else. */
 function reasonNotToStart(error: unknown): string | undefined {
-  if (expectedErrors.some((expected) => error instanceof expected)) return (error as Error).message;
+  if (isExpected(error)) {
+    const isDamaged = error.name === UnreadableEventError.name;
+    return isDamaged ? `${error.message}: keyturn verify tells what else is damaged` : error.message;
+  }
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   if (error.code === 'EADDRINUSE')
     return `another program listens there already (${error.message}): choose another --port`;
