@@ -219,6 +219,26 @@ describe('a kept checkpoint', () => {
     ]);
   });
 
+  // JSON, with a string that has no canonical form.
+  const withoutHash = String.raw`{"name":"\ud800"}`;
+
+  it.each(['{', withoutHash])('cannot be compared with a log where an event is %s', async (data) => {
+    const log = await signedLog();
+    const kept = [{ source: 'kept', text: textOf(log.keeper) }];
+    await log.keeper.stop();
+    log.tamper(`UPDATE events SET data = ? WHERE stream = 'machineUser-one' AND revision = 1`, data);
+    const notCompared = {
+      source: 'kept',
+      size: 15,
+      fault: 'it cannot be compared: one of the first 15 events of the log cannot be read',
+    };
+    for (const { eventStore, treeFolder } of [log, { ...log, treeFolder: undefined }]) {
+      const verification = await verifyLog({ eventStore, treeFolder }, { checkpoints: kept });
+      expect(verification).toMatchObject({ fault: { kind: 'unreadable', revision: 1n } });
+      expect(verification.checkpoints.at(-1)).toEqual(notCompared);
+    }
+  });
+
   it('is refused when it is not signed by the log, or is of another', async () => {
     const log = await signedLog();
     const text = textOf(log.keeper);

@@ -1,5 +1,5 @@
 import { UnreadableEventError } from '../../eventstore/errors.ts';
-import type { EventStore } from '../../eventstore/event-store.ts';
+import type { EventStore, RecordedEvent } from '../../eventstore/event-store.ts';
 import { hashOfEvent } from '../../eventstore/hash-chain.ts';
 import { AuditError } from '../audit-error.ts';
 import { logBatches } from '../log-batches.ts';
@@ -21,8 +21,8 @@ export interface CheckpointVerification {
   readonly fault?: string;
 }
 
-/** The root of the tree over the first `size` events; undefined where there are not so many, or one cannot be read. */
-export type RootAt = (size: number) => Promise<Buffer | undefined>;
+/** The root of the tree over the first `size` events, or why there is none: they are not so many, or one cannot be read. */
+export type RootAt = (size: number) => Promise<Buffer | 'too few' | 'unreadable'>;
 
 /** Compares the log with a checkpoint that someone kept: a log that only grew still begins with what it covers. */
 export async function verifyCheckpoint(
@@ -41,8 +41,12 @@ export async function verifyCheckpoint(
   }
   const { size } = head;
   const root = await rootAt(size);
-  if (root === undefined)
+  if (root === 'too few')
     return { source, size, fault: `the log was cut off: it does not hold ${size} events` };
+  if (root === 'unreadable') {
+    const reason = `one of the first ${size} events of the log cannot be read`;
+    return { source, size, fault: `it cannot be compared: ${reason}` };
+  }
   if (!root.equals(head.root)) {
     return { source, size, fault: `the first ${size} events of the log are not those that it covers` };
   }
@@ -50,19 +54,32 @@ export async function verifyCheckpoint(
 }
 
 /** The root by the log alone. Reads it up to there. */
-export async function rootOfLog(eventStore: EventStore, size: number): Promise<Buffer | undefined> {
+export async function rootOfLog(eventStore: EventStore, size: number): ReturnType<RootAt> {
   const frontier = new MerkleFrontier();
   if (size === 0) return frontier.root();
   let leaves = 0;
   try {
     for await (const events of logBatches(eventStore)) {
       for (const event of events) {
-        frontier.addLeaf(leafHash(Buffer.from(hashOfEvent(event), 'base64url')));
+        const leaf = leafOf(event);
+        if (leaf === undefined) return 'unreadable';
+        frontier.addLeaf(leaf);
         if (++leaves === size) return frontier.root();
       }
     }
   } catch (error) {
-    if (!(error instanceof UnreadableEventError)) throw error;
+    if (error instanceof UnreadableEventError) return 'unreadable';
+    throw error;
   }
-  return undefined;
+  return 'too few';
+}
+
+/** Undefined where the event is JSON and has no hash, as with a lone surrogate. */
+function leafOf(event: RecordedEvent): Buffer | undefined {
+  try {
+    return leafHash(Buffer.from(hashOfEvent(event), 'base64url'));
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
