@@ -6,6 +6,7 @@ import { onceReached } from './once-reached.ts';
 import type { Queries } from './projections/projections.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
+import { isDamage, removeIfDamaged } from './projections/read-model-file.ts';
 
 /** Told how far the read model has come, in positions of the log, until it has caught up. */
 export type OnCatchUp = (progress: { readonly position: bigint; readonly head: bigint }) => void;
@@ -28,12 +29,30 @@ export interface ReadSide {
   dropTraces(): void;
   /** Builds the read model as far as the log goes. From then on it follows the log. */
   catchUp(): Promise<void>;
+  /** Resolves after the end. Rejects when the read model cannot follow the log any more, or was found damaged. */
+  finished(): Promise<void>;
 }
 
 export function createReadSide({ log, file, clock, logger, onCatchUp, onRelease }: Dependencies): ReadSide {
   const eventStore = log.opened;
-  const readModel = ReadModel.open(file, clock);
-  onRelease(() => readModel.close());
+  const damage = Promise.withResolvers<never>();
+  damage.promise.catch(() => {});
+  let isDamaged = false;
+  const noteDamage = (error: unknown) => {
+    isDamaged ||= isDamage(error);
+    if (isDamaged) damage.reject(error);
+  };
+  const readModel = ReadModel.open(file, clock, noteDamage);
+  onRelease(() => {
+    try {
+      readModel.close();
+    } catch (error) {
+      noteDamage(error);
+      if (!isDamaged) throw error;
+    }
+    // The next start builds it anew.
+    if (isDamaged) removeIfDamaged(file);
+  });
   let head = 0n;
   const projector = new Projector({
     eventStore,
@@ -59,7 +78,9 @@ export function createReadSide({ log, file, clock, logger, onCatchUp, onRelease 
       await onceReached(logger, () => replayInto(file, { eventStore, ...log.file }, { onProgress }));
       readModel.forgetAnswers();
       projector.start();
+      projector.finished().catch(noteDamage);
       await projector.caughtUp;
     },
+    finished: () => Promise.race([projector.finished(), damage.promise]),
   };
 }

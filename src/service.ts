@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -31,6 +32,7 @@ import { type LogConfig, openInstanceLog } from './instance-log.ts';
 import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
 import { onceReached } from './once-reached.ts';
 import { version } from './package-version.ts';
+import { isDamage, removeIfDamaged } from './projections/read-model-file.ts';
 import { createReadSide, type OnCatchUp } from './read-side.ts';
 import { Releases } from './releases.ts';
 import { createWebhookDelivery, type WebhookConfig } from './webhook-delivery.ts';
@@ -104,6 +106,20 @@ export interface Service {
  * @throws WrongMasterKeyError the master key is not the one that the signing key was encrypted with
  */
 export async function startService(config: ServiceConfig, options: ServiceOptions): Promise<Service> {
+  const { readModelFile } = new DataDirectory(config.dataDir);
+  const hadReadModel = existsSync(readModelFile);
+  try {
+    return await startOnce(config, options);
+  } catch (error) {
+    if (isDamage(error)) removeIfDamaged(readModelFile);
+    if (!hadReadModel || existsSync(readModelFile)) throw error;
+    options.logger.warn({ err: error }, 'the read model is damaged, and is built anew');
+    return startOnce(config, options);
+  }
+}
+
+/** Where it fails, nothing stays open. */
+async function startOnce(config: ServiceConfig, options: ServiceOptions): Promise<Service> {
   const releases = new Releases();
   try {
     return await start(config, options, releases);
@@ -304,7 +320,7 @@ async function start(config: ServiceConfig, options: ServiceOptions, releases: R
     eventStore,
     commands,
     machineUsers,
-    finished: Promise.all([projector.finished(), feed.finished()]).then(() => {}),
+    finished: Promise.all([readSide.finished(), feed.finished()]).then(() => {}),
     close: () => releases.all(),
   };
 }

@@ -66,6 +66,36 @@ export function dropIndexes(db: DatabaseSync): void {
   db.exec(Array.from(names, ([, name]) => `DROP INDEX IF EXISTS ${name};`).join(''));
 }
 
+/** The low bytes of SQLite's result codes `SQLITE_CORRUPT` and `SQLITE_NOTADB`. */
+const damageCodes: ReadonlySet<number> = new Set([11, 26]);
+
+/** Whether SQLite found a file damaged: this one, or another. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && damageCodes.has(Number(error.errcode) & 0xff);
+}
+
+/** Looks at the whole file, which takes too long to be done without a reason, and removes it where it is damaged. Nobody may have it open. */
+export function removeIfDamaged(file: string): void {
+  if (existsSync(file) && !isIntact(file)) remove(file);
+}
+
+function isIntact(file: string): boolean {
+  const db = new DatabaseSync(file, { open: false });
+  try {
+    db.open();
+    return db.prepare('PRAGMA integrity_check(1)').get()?.['integrity_check'] === 'ok';
+  } catch (error) {
+    if (isDamage(error)) return false;
+    throw error;
+  } finally {
+    if (db.isOpen) db.close();
+  }
+}
+
+function remove(file: string): void {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(file + suffix, { force: true });
+}
+
 /** The database in `file`, or undefined when there is none that this version of the code has built. */
 function openCurrent(file: string, { readOnly = false } = {}): DatabaseSync | undefined {
   if (!existsSync(file)) return undefined;
@@ -73,6 +103,7 @@ function openCurrent(file: string, { readOnly = false } = {}): DatabaseSync | un
   try {
     db.open();
     if (db.prepare('PRAGMA user_version').get()?.['user_version'] === readModelVersion) {
+      db.exec('SELECT 1 FROM checkpoint');
       return readOnly ? db : configured(db);
     }
     db.close();
@@ -84,7 +115,7 @@ function openCurrent(file: string, { readOnly = false } = {}): DatabaseSync | un
 }
 
 function createAnew(file: string): DatabaseSync {
-  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(file + suffix, { force: true });
+  remove(file);
   closeSync(openSync(file, 'wx', 0o600));
   const db = configured(new DatabaseSync(file));
   makeTables(db);

@@ -6,6 +6,7 @@ import { type EventHandlers, type Projected, toProjected } from './projection.ts
 import { projections, type Queries, queriesOf } from './projections.ts';
 import {
   dropIndexes,
+  isDamage,
   makeIndexes,
   makeTables,
   openDatabase,
@@ -51,11 +52,12 @@ export class ReadModel {
   #isHeldOpen = false;
   #isInBatch = false;
 
-  private constructor(db: DatabaseSync, clock = () => new Date()) {
+  private constructor(db: DatabaseSync, clock = () => new Date(), onDamage?: (error: unknown) => void) {
     defineClock(db, clock);
     this.#session = openSession(db);
     this.eventTypes = new Set(this.#session.handlers.keys());
-    this.queries = queriesOf(db, this.#recentAnswers);
+    const queries = queriesOf(db, this.#recentAnswers);
+    this.queries = onDamage === undefined ? queries : tellingOfDamage(queries, onDamage);
   }
 
   /**
@@ -63,9 +65,16 @@ export class ReadModel {
    *
    * @param file made, with mode 0600, when it does not exist; made anew when it is damaged or of another version
    * @param clock by which secrets end
+   * @param onDamage told what a query has thrown that found the file damaged
    */
-  static open(file: string, clock?: () => Date): ReadModel {
-    return new ReadModel(openDatabase(file), clock);
+  static open(file: string, clock?: () => Date, onDamage?: (error: unknown) => void): ReadModel {
+    const db = openDatabase(file);
+    try {
+      return new ReadModel(db, clock, onDamage);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   }
 
   /**
@@ -274,6 +283,21 @@ async function isBuiltFrom(eventStore: EventStore, checkpoint: Checkpoint | unde
     return event.id === eventId && event.position === position;
   }
   return false;
+}
+
+function tellingOfDamage(queries: Queries, onDamage: (error: unknown) => void): Queries {
+  const telling = Object.entries(queries).map(([name, query]) => [
+    name,
+    (...args: unknown[]) => {
+      try {
+        return (query as (...args: unknown[]) => unknown)(...args);
+      } catch (error) {
+        if (isDamage(error)) onDamage(error);
+        throw error;
+      }
+    },
+  ]);
+  return Object.fromEntries(telling) as Queries;
 }
 
 function openSession(db: DatabaseSync): Session {
