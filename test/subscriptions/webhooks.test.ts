@@ -356,6 +356,8 @@ test('a worker goes on after a restart of the service', async () => {
   await first.running.service.close();
   const second = await webhooked({ dataDir: first.running.dataDir });
   await second.setSecrets('one', 2);
-  await eventually(() => expect(receiver.received).toHaveLength(7));
-  expect(receiver.versions('one')).toEqual([2, 3, 4, 5, 6, 7, 8]);
+  await eventually(() => expect(receiver.versions('one')).toContain(8));
+  // The service may have been closed before it heard that the last event had arrived.
+  expect([...new Set(receiver.versions('one'))]).toEqual([2, 3, 4, 5, 6, 7, 8]);
+  expect(receiver.received.length).toBeLessThanOrEqual(8);
 });
