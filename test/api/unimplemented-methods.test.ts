@@ -20,3 +20,15 @@ test('methods that are not implemented are named again where they could not be l
   expect(await overRest()).toMatchObject({ status: 501, body: { code: Code.Unimplemented, message: text } });
   expect(await overGrpc()).toBe(String(Code.Unimplemented));
 });
+
+test('a path under which ZITADEL has no methods loads none of them', async () => {
+  const { url } = await runningService();
+  for (const file of ['admin', 'management', 'user/v2/user_service']) {
+    vi.doMock(`@zitadel/proto/zitadel/${file}_pb.js`, () => {
+      throw new Error('loaded');
+    });
+    onTestFinished(() => void vi.doUnmock(`@zitadel/proto/zitadel/${file}_pb.js`));
+  }
+  expect((await fetch(`${url}/favicon.ico`)).status).toBe(404);
+  expect((await fetch(`${url}/v2/sessions`)).status).toBe(500);
+});

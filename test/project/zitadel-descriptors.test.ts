@@ -6,6 +6,7 @@ import { ErrorDetailSchema as generatedErrorDetail } from '#generated/zitadel/me
 import { adminService } from '../../src/api/admin/admin-service.ts';
 import { managementService } from '../../src/api/management/management-service.ts';
 import { publishedDescriptorOf } from '../../src/api/rpc/method.ts';
+import { httpRuleOf } from '../../src/api/rpc/method-options.ts';
 import { userService } from '../../src/api/user-v2/user-service.ts';
 
 /** Only named, not called: they need nothing of what they depend on. */
@@ -56,6 +57,14 @@ describe("the generated descriptors of ZITADEL's services", () => {
       for (const [name, definition] of methodsOf(descriptor)) expect(definition).toEqual(published.get(name));
     },
   );
+
+  it.each(services)('$descriptor.typeName has no REST path outside of what is looked at', async (service) => {
+    const { basePath, pathPrefix = basePath } = service;
+    for (const method of (await publishedDescriptorOf(service)).methods) {
+      const rule = method.methodKind === 'unary' ? httpRuleOf(method) : undefined;
+      if (rule !== undefined) expect(basePath + rule.path).toMatch(new RegExp(`^${pathPrefix}`));
+    }
+  });
 
   it('have the types that those need, as they are published', async () => {
     const published = definitionsIn([

@@ -16,12 +16,12 @@ export type FindUnimplemented = (verb: string, path: string) => Promise<KeyturnE
  */
 export function unimplementedMethods(services: readonly ServedService[]): FindUnimplemented {
   const routers = services.map((service) => ({
-    basePath: service.basePath,
+    prefix: service.pathPrefix ?? service.basePath,
     router: loadedWhenUsed(() => routerOf(service)),
   }));
   return async (verb, path) => {
-    for (const { basePath, router } of routers) {
-      if (!path.startsWith(basePath)) continue;
+    for (const { prefix, router } of routers) {
+      if (!path.startsWith(prefix)) continue;
       const store = (await router()).find(verb as HTTPMethod, path)?.store as
         | { readonly name: string }
         | undefined;

@@ -37,6 +37,8 @@ export interface RpcService {
   readonly publishedDescriptor?: () => Promise<DescService>;
   /** Of its REST paths, before what the descriptors say. */
   readonly basePath: string;
+  /** What all of its REST paths begin with, those of methods that are not implemented too. Default: `basePath`. */
+  readonly pathPrefix?: string;
   /** Whose roles count: those in the organization that the call acts in, or those in the whole instance alone. */
   readonly scope: 'organization' | 'instance';
   readonly methods: readonly RpcMethod[];

@@ -52,6 +52,7 @@ export function userService(dependencies: UserServiceDependencies): RpcService {
     publishedDescriptor: async () =>
       (await import('@zitadel/proto/zitadel/user/v2/user_service_pb.js')).UserService,
     basePath: '',
+    pathPrefix: '/v2/',
     scope: 'organization',
     methods: [
       implement(
