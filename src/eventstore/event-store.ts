@@ -103,14 +103,22 @@ export interface EventStore {
     events: readonly NewEvent[],
     expectedRevision: ExpectedRevision,
   ): Promise<AppendResult>;
-  /** The events of one stream; none when there is no such stream. */
+  /**
+   * The events of one stream; none when there is no such stream.
+   *
+   * @throws UnreadableEventError once all that stands before the event, in the direction, was given
+   */
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent>;
   /**
    * Whether it is known at once, from memory, that the stream has no event from `from` on: then nobody needs to read it. A store that
    * other processes write to knows that of no stream, and does without.
    */
   endsBefore?(stream: string, from: bigint): boolean;
-  /** The events of all streams in log order. */
+  /**
+   * The events of all streams in log order.
+   *
+   * @throws UnreadableEventError once all that stands before the event, in the direction, was given
+   */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
   /**
    * Catches up with the log, then follows it: every event once, in order. Never ends before `signal` or `close`.

@@ -4,9 +4,11 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   AppendTooLargeError,
   EventStoreClosedError,
+  UnreadableEventError,
   WrongExpectedRevisionError,
 } from '../../src/eventstore/errors.ts';
 import type {
+  Direction,
   EventStore,
   ExpectedRevision,
   NewEvent,
@@ -14,6 +16,7 @@ import type {
   RecordedEvent,
   SubscribeOptions,
 } from '../../src/eventstore/event-store.ts';
+import { headOf } from '../../src/eventstore/head.ts';
 import { newEvent, newEvents } from '../support/new-event.ts';
 
 /** Opens an empty store for the running test and arranges that it is closed. */
@@ -425,6 +428,134 @@ export function describeEventStoreContract(name: string, openStore: OpenStore): 
         await expect(Array.fromAsync(store.readAll())).rejects.toThrow(EventStoreClosedError);
         await expect(Array.fromAsync(store.subscribe())).rejects.toThrow(EventStoreClosedError);
       });
+    });
+  });
+}
+
+/** An empty store, and what happens to its medium. */
+export interface DamageableLog {
+  readonly store: EventStore;
+  /** What is stored of the event is no longer JSON, until the function that is returned is called. */
+  damage(event: RecordedEvent): () => void;
+}
+
+/** Reads as far as it goes. */
+async function readableOf(events: AsyncIterable<RecordedEvent>) {
+  const positions: bigint[] = [];
+  try {
+    for await (const { position } of events) positions.push(position);
+    return { positions, unreadable: undefined };
+  } catch (error) {
+    if (!(error instanceof UnreadableEventError)) throw error;
+    return { positions, unreadable: error.position };
+  }
+}
+
+/** What every adapter promises of a log where an event cannot be read. It is nobody else's, and so can be damaged. */
+export function describeDamagedLogContract(name: string, openLog: () => Promise<DamageableLog>): void {
+  describe(`the contract of damaged logs: ${name}`, () => {
+    /** Longer than a page. */
+    const openLongLog = async () => {
+      const log = await openLog();
+      for (const [stream, count] of [['a-1', 400] as const, ['b-1', 10] as const, ['a-1', 200] as const]) {
+        await log.store.append(stream, newEvents(count), 'any');
+      }
+      return { ...log, events: await Array.fromAsync(log.store.readAll()) };
+    };
+    const inOrder = (events: readonly RecordedEvent[], direction: Direction) =>
+      direction === 'forwards' ? events : events.toReversed();
+    const [few, many] = [fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 599 })];
+    const anyRead = fc.record({
+      direction: fc.constantFrom<Direction>('forwards', 'backwards'),
+      /** Where the first event that is asked for stands, in that direction. */
+      begin: fc.oneof(fc.constant(0), many),
+      limit: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), few, many),
+      /** How many events after that one the damage is. */
+      distance: fc.oneof(fc.constant(0), few, many),
+    });
+
+    /** What can be read of the events that are asked for. */
+    const readable = (asked: readonly RecordedEvent[], damaged: RecordedEvent) => {
+      const positions = asked.map(({ position }) => position);
+      const index = positions.indexOf(damaged.position);
+      return index < 0
+        ? { positions, unreadable: undefined }
+        : { positions: positions.slice(0, index), unreadable: damaged.position };
+    };
+
+    it('readAll gives all that stands before the event, and fails when that was not enough', async () => {
+      const { store, damage, events } = await openLongLog();
+      const anyReadAll = fc.record({
+        read: anyRead,
+        prefix: fc.constantFrom('', 'b-'),
+        startsAtEvent: fc.boolean(),
+      });
+      await fc.assert(
+        fc.asyncProperty(anyReadAll, async ({ read, prefix, startsAtEvent }) => {
+          const { direction, begin, limit, distance } = read;
+          const ordered = inOrder(events, direction);
+          const first = ordered[begin] as RecordedEvent;
+          const isAsked = ({ stream }: RecordedEvent) => stream.startsWith(prefix);
+          const asked = ordered.slice(begin).filter(isAsked).slice(0, limit);
+          const damaged = asked[distance] ?? ordered[begin + distance] ?? first;
+          const beside = first.position + (direction === 'forwards' ? -1n : 1n);
+          const after = startsAtEvent ? ordered[begin - 1]?.position : beside;
+          const mend = damage(damaged);
+          const found = await readableOf(
+            store.readAll({
+              ...{ direction, limit },
+              ...(after !== undefined && { after }),
+              ...(prefix !== '' && { filter: { streamPrefixes: [prefix] } }),
+            }),
+          );
+          mend();
+          expect(found).toEqual(readable(asked, damaged));
+        }),
+        { numRuns: 40 },
+      );
+    });
+
+    it('readStream gives all that stands before the event, and fails when that was not enough', async () => {
+      const { store, damage, events } = await openLongLog();
+      const ofStream = events.filter(({ stream }) => stream === 'a-1');
+      await fc.assert(
+        fc.asyncProperty(anyRead, async ({ direction, begin, limit, distance }) => {
+          const ordered = inOrder(ofStream, direction);
+          const first = ordered[begin] as RecordedEvent;
+          const damaged = ordered[begin + distance] ?? first;
+          const from = begin === 0 ? {} : { from: first.revision };
+          const mend = damage(damaged);
+          const found = await readableOf(store.readStream('a-1', { ...from, direction, limit }));
+          mend();
+          expect(found).toEqual(readable(ordered.slice(begin, begin + limit), damaged));
+        }),
+        { numRuns: 40 },
+      );
+    });
+
+    it('whoever begins past the event does not meet it', async () => {
+      const { store, damage } = await openLog();
+      await store.append('a-1', newEvents(3), 'no_stream');
+      const events = await Array.fromAsync(store.readAll());
+      const [first, damaged, last] = events as [RecordedEvent, RecordedEvent, RecordedEvent];
+      damage(damaged);
+      for (const after of [damaged.position, last.position - 1n]) {
+        expect(await Array.fromAsync(store.readAll({ after }))).toEqual([last]);
+      }
+      for (const after of [damaged.position, first.position + 1n]) {
+        expect(await Array.fromAsync(store.readAll({ after, direction: 'backwards' }))).toEqual([first]);
+      }
+      expect(await take(store, 1, { after: damaged.position })).toEqual([last]);
+    });
+
+    it('its head is the last event, whichever cannot be read', async () => {
+      const { store, damage } = await openLog();
+      const { position } = await store.append('a-1', newEvents(3), 'no_stream');
+      for (const event of await Array.fromAsync(store.readAll())) {
+        const mend = damage(event);
+        expect(await headOf(store)).toBe(position);
+        mend();
+      }
     });
   });
 }

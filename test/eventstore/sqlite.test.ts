@@ -6,11 +6,15 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { EventStoreUnusableError } from '../../src/eventstore/errors.ts';
 import type { NewEvent, ReadAllOptions, RecordedEvent } from '../../src/eventstore/event-store.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
-import { closedAfterTest, describeEventStoreContract } from '../contract/event-store.contract.ts';
+import {
+  closedAfterTest,
+  describeDamagedLogContract,
+  describeEventStoreContract,
+} from '../contract/event-store.contract.ts';
 import { newEvent, newEvents } from '../support/new-event.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -18,6 +22,21 @@ const newFile = () => join(temporaryFolder(), 'events.db');
 const open = (file: string, readOnly = false) => closedAfterTest(openSqliteEventStore({ file, readOnly }));
 
 describeEventStoreContract('SQLite', async () => open(newFile()));
+
+describeDamagedLogContract('SQLite', async () => {
+  const file = newFile();
+  const store = open(file);
+  const db = new DatabaseSync(file);
+  onTestFinished(() => db.close());
+  const write = db.prepare('UPDATE events SET data = ? WHERE position = ?');
+  return {
+    store,
+    damage({ position, data }) {
+      write.run('{', position);
+      return () => write.run(JSON.stringify(data), position);
+    },
+  };
+});
 
 describe('the SQLite event store', () => {
   it('has one writer, by whichever link its file is named', async () => {

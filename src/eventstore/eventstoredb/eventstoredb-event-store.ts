@@ -102,13 +102,14 @@ class EventStoreDbEventStore implements EventStoreDb {
     let left = limit;
     while (left > 0) {
       const page = { from, direction, count: Math.min(left, pageSize) };
-      const events = await this.#call((client) => client.readStream(stream, page));
-      yield* events;
-      const last = events.at(-1);
-      if (last === undefined || events.length < pageSize) return;
-      left -= events.length;
-      from = direction === 'forwards' ? last.revision + 1n : last.revision - 1n;
-      if (from < 0n) return;
+      let found = 0;
+      for (const event of await this.#call((client) => client.readStream(stream, page))) {
+        yield event;
+        found++;
+        from = direction === 'forwards' ? event.revision + 1n : event.revision - 1n;
+      }
+      if (found < page.count || from === -1n) return;
+      left -= found;
     }
   }
 

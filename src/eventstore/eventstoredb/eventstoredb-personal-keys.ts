@@ -178,9 +178,8 @@ export class EventStoreDbPersonalKeys implements SharedPersonalKeys {
   /** The log of all streams may show events that their streams do not hold any more: the last one counts. */
   async #all(): Promise<KeyState[]> {
     const states = new Map<string, KeyState>();
-    const events = readLog((page) => this.#call((client) => client.readAll(page, jsonEvent)), {
-      filter: { streamPrefixes: [personalKeyStreams] },
-    });
+    const filter = { streamPrefixes: [personalKeyStreams] };
+    const events = readLog((page) => this.#call((client) => client.readAll(page)), { filter }, jsonEvent);
     for await (const event of events) states.set(event.stream, stateIn(event));
     return [...states.values()];
   }

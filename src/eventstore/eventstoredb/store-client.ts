@@ -41,13 +41,6 @@ export interface StoreAppendResult {
   readonly position: bigint | undefined;
 }
 
-export interface LogPageRead {
-  readonly events: readonly RecordedEvent[];
-  /** Of all events read, those that are not ours too. */
-  readonly count: number;
-  readonly lastPosition: bigint | undefined;
-}
-
 /** A connection to one node takes this long to be tried again at most, in milliseconds. */
 const longestReconnect = 1000;
 /** In bytes: the largest event that the store can hold, and some room. */
@@ -111,42 +104,31 @@ export class StoreClient {
     });
   }
 
-  /** The events of one page; none when there is no such stream. */
+  /** The events of one page, each taken from its answer when it is asked for; none when there is no such stream. */
   async readStream(
     stream: string,
     page: StreamPage,
     read: EventReader = recordedEvent,
-  ): Promise<RecordedEvent[]> {
-    const responses = await this.#collect(readStreamRequest(stream, page), stream);
-    return responses
-      .filter((response) => response.hasEvent())
-      .map((response) => {
-        const event = read(response);
-        if (event === undefined) {
-          throw new EventStoreUnusableError(`stream ${stream} holds an event that is none of Keyturn's log`);
-        }
-        return event;
-      });
+  ): Promise<Iterable<RecordedEvent>> {
+    const responses = await this.#readEvents(readStreamRequest(stream, page), stream);
+    return responses.values().map((response) => {
+      const event = read(response);
+      if (event === undefined) {
+        throw new EventStoreUnusableError(`stream ${stream} holds an event that is none of Keyturn's log`);
+      }
+      return event;
+    });
   }
 
-  /** One page of the log. Events that are not ours are read, and left out. */
-  async readAll(page: LogPage, read: EventReader = recordedEvent): Promise<LogPageRead> {
-    const responses = await this.#collect(readAllRequest(page), '$all');
-    const found = responses.filter((response) => response.hasEvent());
-    const last = found.at(-1);
-    return {
-      events: found.flatMap((response) => read(response) ?? []),
-      count: found.length,
-      lastPosition: last && positionOf(last),
-    };
+  /** The answers with the events of one page of the log, those that are not ours too. */
+  readAll(page: LogPage): Promise<readonly ReadResponse[]> {
+    return this.#readEvents(readAllRequest(page), '$all');
   }
 
-  /** Position of the last event that the filter keeps; 0 when there is none. */
+  /** Position of the last event that the filter keeps, also where it cannot be read; 0 when there is none. */
   async headPosition(filter?: EventFilter): Promise<bigint> {
-    const page = { from: undefined, direction: 'backwards', filter, count: 1 } as const;
-    // Also that of an event that cannot be read.
-    const { lastPosition } = await this.readAll(page, () => undefined);
-    return lastPosition ?? 0n;
+    const [last] = await this.readAll({ from: undefined, direction: 'backwards', filter, count: 1 });
+    return (last && positionOf(last)) ?? 0n;
   }
 
   /** The answers to a subscription, until it fails. Without a deadline: whoever reads has to watch over it. */
@@ -158,10 +140,11 @@ export class StoreClient {
     this.#channel.close();
   }
 
-  async #collect(request: ReadRequest, stream: string): Promise<readonly ReadResponse[]> {
+  async #readEvents(request: ReadRequest, stream: string): Promise<readonly ReadResponse[]> {
     const call = this.#streams.read(request, ...this.#arguments(this.#deadline));
     try {
-      return await Array.fromAsync(call as AsyncIterable<ReadResponse>);
+      const responses = await Array.fromAsync(call as AsyncIterable<ReadResponse>);
+      return responses.filter((response) => response.hasEvent());
     } catch (error) {
       throw faultOf(error, stream);
     } finally {
