@@ -66,7 +66,8 @@ export async function* readLog(
   let left = limit;
   while (left > 0) {
     // Forwards the store begins with the event at the position, which we have already.
-    const count = Math.min(left + 1, pageSize);
+    const isRepeated = direction === 'forwards' && from !== undefined;
+    const count = Math.min(isRepeated ? left + 1 : left, pageSize);
     const responses = await readPage({ from, direction, filter, count });
     for (const event of eventsIn(responses, from, read)) {
       yield event;
