@@ -19,7 +19,11 @@ export interface FeedBatch {
 
 /** The log as subscribers follow it. */
 export interface EventFeed {
-  /** Catches up with the log, then follows it. What is not asked for is not read: a slow reader falls behind, no more. */
+  /**
+   * Catches up with the log, then follows it. What is not asked for is not read: a slow reader falls behind, no more.
+   *
+   * @throws UnreadableEventError, EventSchemaError once all that stands before the event was given
+   */
   follow(options: FollowOptions): AsyncIterable<FeedBatch>;
   /** The event at a place in a stream, or undefined where there is none. */
   eventAt(stream: string, revision: bigint): Promise<FeedEvent | undefined>;
@@ -38,9 +42,15 @@ export class StoreFeed implements EventFeed {
   async *follow({ after, accept, signal }: FollowOptions): AsyncGenerator<FeedBatch> {
     for await (const batch of this.#eventStore.subscribe({ after, signal })) {
       const events: FeedEvent[] = [];
-      for (const recorded of batch.events) {
-        const event = await this.#reader.read(recorded);
-        if (accept?.(event) ?? true) events.push(event);
+      try {
+        for (const recorded of batch.events) {
+          const event = await this.#reader.read(recorded);
+          if (accept?.(event) ?? true) events.push(event);
+        }
+      } catch (error) {
+        const last = events.at(-1);
+        if (last !== undefined) yield { events, position: last.position };
+        throw error;
       }
       yield { events, position: batch.position };
     }

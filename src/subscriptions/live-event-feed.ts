@@ -273,9 +273,15 @@ export class LiveEventFeed implements EventFeed {
   async #readStored(after: bigint): Promise<FeedBatch> {
     const told = this.#position;
     const events: FeedEvent[] = [];
-    for await (const recorded of this.#options.eventStore.readAll({ after, limit: batchLimit })) {
-      if (recorded.position > told) return { events, position: told };
-      events.push(await this.#reader.read(recorded));
+    try {
+      for await (const recorded of this.#options.eventStore.readAll({ after, limit: batchLimit })) {
+        if (recorded.position > told) return { events, position: told };
+        events.push(await this.#reader.read(recorded));
+      }
+    } catch (error) {
+      const last = events.at(-1);
+      if (last === undefined) throw error;
+      return { events, position: last.position };
     }
     return { events, position: events.length < batchLimit ? told : (events.at(-1)?.position ?? told) };
   }

@@ -119,6 +119,10 @@ export class SubscriptionWorker {
     try {
       await this.#resume();
       await this.#read();
+    } catch (error) {
+      // What stands before an event that cannot be read is delivered still, but for what is to be tried again later.
+      await this.#lanes.idle();
+      throw error;
     } finally {
       signal.removeEventListener('abort', end);
       this.#stop.abort();
