@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { instance, instanceId, organization } from '../../src/domain/aggregates.ts';
+import { headOf } from '../../src/eventstore/head.ts';
 import { cloudEventJsonSchema } from '../../src/subscriptions/cloud-event.ts';
 import { context } from '../support/application.ts';
 import { cuttingProxy } from '../support/cutting-proxy.ts';
+import { damage } from '../support/damaged-log.ts';
 import { appendSecretsSet, openEventSource } from '../support/event-stream.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -66,6 +69,13 @@ async function memberToken(
   return { userId, organizationId, token: body.access_token as string };
 }
 
+const linesOf = (running: RunningService): Record<string, unknown>[] =>
+  running
+    .log()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
 const types = (events: readonly { readonly type: string }[]) =>
   events.map((event) => event.type.replace('keyturn.v1.', ''));
 
@@ -114,6 +124,36 @@ describe('the stream', () => {
     for (const secret of [clientSecret, running.admin.clientSecret, '$2b$', 'eyJ', '"kty"', 'previousHash']) {
       expect(text).not.toContain(secret);
     }
+  });
+
+  it('tells all that stands before an event that cannot be read, and goes on once that is mended', async () => {
+    const { running, call, open } = await streaming();
+    const { userId } = await addRobot(call);
+    const { eventStore } = running.service;
+    await appendSecretsSet(eventStore, userId, 400);
+    const last = await headOf(eventStore);
+    const at = last - 5n;
+    const told = open(`?after=${last - 1n}`);
+    await eventually(() => expect(told.events[0]?.position).toBe(String(last)));
+    const mend = damage(join(running.dataDir, 'events.db'), at, ['data', 'hash-$2b$04']);
+    const { events } = open('?after=0');
+    await eventually(() => expect(events.at(-1)?.position).toBe(String(at - 1n)));
+    const failure = () => linesOf(running).find(({ msg }) => msg === 'event stream failed');
+    await eventually(() => expect(failure()).toBeDefined());
+    expect(failure()).toMatchObject({
+      level: 50,
+      userId: running.admin.userId,
+      reason: expect.stringContaining(`at position ${at}, is not readable`),
+      stack: expect.any(String),
+    });
+    // The parser's complaint, which is the cause, quotes what it cannot read.
+    expect(running.log()).not.toContain('$2b$04');
+    mend();
+    const positions = () => events.map(({ position }) => Number(position));
+    await eventually(() => expect(positions()).toContain(Number(last)));
+    expect(positions()).toEqual([...new Set(positions())].toSorted((a, b) => a - b));
+    const behind = positions().filter((position) => position >= Number(at) && position <= Number(last));
+    expect(behind).toHaveLength(6);
   });
 
   it('begins after any position, and gives the same events again', async () => {

@@ -34,6 +34,14 @@ export interface EventStreamReader {
   readonly idSuffix: string;
 }
 
+/** Told of the ends that neither the reader nor its rights have made. */
+export interface EventStreamEnds {
+  /** The reader is too slow. */
+  readonly onDrop: () => void;
+  /** What comes next cannot be told. */
+  readonly onFailure: (error: Error) => void;
+}
+
 /** What is sent of a part of the log, which ends at the position. */
 interface EventPart {
   readonly text: string;
@@ -68,18 +76,21 @@ export class EventStream {
     this.#checkedVersion = dependencies.feed.accessVersion;
   }
 
-  /** What is not read yet stays in the log, not in memory. Destroyed when the reader is too slow. */
-  open(onDrop: () => void): Readable {
+  /**
+   * What is not read yet stays in the log, not in memory. Destroyed when the reader is too slow. Ends when it cannot go on: what was given
+   * before then arrives.
+   */
+  open({ onDrop, onFailure }: EventStreamEnds): Readable {
     const drop = () => {
       onDrop();
       stream.destroy();
     };
-    const stream: Readable = Readable.from(this.#whileRead(drop), { highWaterMark: 1 });
+    const stream: Readable = Readable.from(this.#whileRead(drop, onFailure), { highWaterMark: 1 });
     return stream;
   }
 
-  async *#whileRead(drop: () => void): AsyncGenerator<string> {
-    for await (const text of this.#texts()) {
+  async *#whileRead(drop: () => void, onFailure: (error: Error) => void): AsyncGenerator<string> {
+    for await (const text of this.#textsUntilFailure(onFailure)) {
       const timer = setTimeout(drop, this.#dependencies.slowReaderLimit);
       try {
         yield text;
@@ -87,6 +98,14 @@ export class EventStream {
         clearTimeout(timer);
       }
       this.#sentAt = performance.now();
+    }
+  }
+
+  async *#textsUntilFailure(onFailure: (error: Error) => void): AsyncGenerator<string> {
+    try {
+      yield* this.#texts();
+    } catch (error) {
+      onFailure(error as Error);
     }
   }
 
