@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { CommandContext, CommandHandler } from '../application/command-handler.ts';
 import { parkedEvents, streamOf, subscription } from '../domain/aggregates.ts';
 import { KeyturnError } from '../domain/errors.ts';
-import type { Progress } from '../domain/subscription/progress.ts';
+import type { PendingEvent, Progress } from '../domain/subscription/progress.ts';
 import { type Delivery, DeliveryLanes } from './delivery-lanes.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { FeedEvent } from './feed-event.ts';
@@ -78,7 +78,9 @@ export class SubscriptionWorker {
   readonly #context: CommandContext;
   readonly #lanes: DeliveryLanes;
   readonly #stop = new AbortController();
-  /** All up to here is in the lanes, or settled. */
+  /** What was pending at the start, and is not in the lanes yet. */
+  #unresumed: PendingEvent[] = [];
+  /** All up to here is in the lanes, settled, or still to be resumed. */
   #position = 0n;
   #savedPosition = 0n;
   #unsaved = 0;
@@ -142,8 +144,11 @@ export class SubscriptionWorker {
     this.#position = state.progress === undefined ? after : BigInt(state.progress.position);
     this.#savedPosition = this.#position;
     this.#failingSince = state.progress?.failingSince;
-    for (const { stream, revision, attempts, failingSince } of state.progress?.pending ?? []) {
+    const pending = state.progress?.pending ?? [];
+    this.#unresumed = [...pending];
+    for (const { stream, revision, attempts, failingSince } of pending) {
       const event = await feed.eventAt(stream, BigInt(revision));
+      this.#unresumed.shift();
       if (event !== undefined) this.#lanes.add({ event, attempts, failingSince });
     }
   }
@@ -307,14 +312,19 @@ export class SubscriptionWorker {
   }
 
   #progress(): Progress {
+    // In log order: should one of them be unreadable at the next start, it hides nothing that stands before it.
+    const deliveries = this.#lanes
+      .deliveries()
+      .toSorted((a, b) => Number(a.event.position - b.event.position));
+    const pending = deliveries.map(({ event: { recorded }, attempts, failingSince }) => ({
+      stream: recorded.stream,
+      revision: String(recorded.revision),
+      attempts,
+      ...(failingSince !== undefined && { failingSince }),
+    }));
     return {
       position: String(this.#position),
-      pending: this.#lanes.deliveries().map(({ event: { recorded }, attempts, failingSince }) => ({
-        stream: recorded.stream,
-        revision: String(recorded.revision),
-        attempts,
-        ...(failingSince !== undefined && { failingSince }),
-      })),
+      pending: [...pending, ...this.#unresumed],
       ...(this.#failingSince !== undefined && { failingSince: this.#failingSince }),
     };
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
+import { streamOf, subscription } from '../../src/domain/aggregates.ts';
 import type { EventStore } from '../../src/eventstore/event-store.ts';
 import { type EventFeed, StoreFeed } from '../../src/subscriptions/event-feed.ts';
 import { type SubscribeOptions, subscribe } from '../../src/subscriptions/subscribe.ts';
@@ -13,6 +14,8 @@ import { eventually } from '../support/eventually.ts';
 import { webhookReceiver } from '../support/webhook-receiver.ts';
 
 const users = ['a', 'b', 'c'];
+/** Longer than a test may take. */
+const longRetry = { firstDelay: 3_600_000, longestDelay: 3_600_000, longestOutageDelay: 3_600_000 };
 
 /** A log in which some users were set secrets, in turn. */
 async function damageableSecrets(rounds = 6) {
@@ -80,8 +83,7 @@ describe('a subscriber within the process', () => {
     damage(secretsSet.at(-1) ?? 0n);
     const attempts: number[] = [];
     const refusing: Options = {
-      // Longer than a test may take.
-      retry: { firstDelay: 3_600_000, longestDelay: 3_600_000 },
+      retry: longRetry,
       filter: { types: ['MachineSecretSet'], userId: 'a' },
       handler: (_event, { number }) => {
         attempts.push(number);
@@ -92,6 +94,35 @@ describe('a subscriber within the process', () => {
       await expect(subscribed(store, refusing).finished).rejects.toThrow('is not readable');
     }
     expect(attempts).toEqual([1, 2]);
+  });
+
+  it('gets of what it has left what stands before the event, and loses none of it', async () => {
+    const { store, damage, secretsSet } = await damageableSecrets();
+    const mendLast = damage(secretsSet.at(-1) ?? 0n);
+    const refusing = subscribed(store, {
+      concurrency: users.length,
+      retry: longRetry,
+      handler: () => {
+        throw new Error('refused');
+      },
+    });
+    await expect(refusing.finished).rejects.toThrow('is not readable');
+    mendLast();
+    const [saved] = await Array.fromAsync(
+      store.readStream(streamOf(subscription, 'reader'), { direction: 'backwards', limit: 1 }),
+    );
+    expect(saved?.data['pending']).toHaveLength(secretsSet.length - 1);
+    const at = secretsSet[7] ?? 0n;
+    const mend = damage(at);
+    const before = subscribed(store);
+    await expect(before.finished).rejects.toThrow('is not readable');
+    expect(sorted(before.handled)).toEqual(secretsSet.slice(0, 7));
+    mend();
+    const ending = new AbortController();
+    const after = subscribed(store, { signal: ending.signal });
+    await eventually(() => expect(sorted(after.handled)).toEqual(secretsSet.slice(7)));
+    ending.abort();
+    await after.finished;
   });
 
   it('is stopped as ever while it handles what stands before the event', async () => {
