@@ -6,8 +6,10 @@ import type { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished, test, vi } from 'vitest';
 import { CatchUpThread } from '../../src/api/events/catch-up-thread.ts';
 import { PersonalFields } from '../../src/application/personal-fields.ts';
+import { headOf } from '../../src/eventstore/head.ts';
 import { openSqliteEventStore } from '../../src/eventstore/sqlite/sqlite-event-store.ts';
 import { openSqlitePersonalKeys } from '../../src/eventstore/sqlite/sqlite-personal-keys.ts';
+import { damage } from '../support/damaged-log.ts';
 import { appendSecretsSet, openEventSource } from '../support/event-stream.ts';
 import { eventually } from '../support/eventually.ts';
 import { adminToken, runningService } from '../support/running-service.ts';
@@ -164,4 +166,23 @@ test('a reader that is far behind gets every event once and in order, and what c
   const versions = events.map(({ streamversion }) => Number(streamversion));
   expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   expect(new Set(versions).size).toBe(versions.length);
+});
+
+test('a reader that is far behind gets all that stands before an event that cannot be read', async () => {
+  const running = await runningService({ heartbeatInterval: 50 });
+  const token = await adminToken(running);
+  const { eventStore } = running.service;
+  const { userId } = running.admin;
+  await appendSecretsSet(eventStore, userId, 4 * count);
+  const head = await headOf(eventStore);
+  const url = `${running.url}/keyturn/v1/events?type=MachineSecretSet&user=${userId}`;
+  const told = openEventSource(`${url}&after=${head - 1n}`, () => token);
+  await eventually(() => expect(told.events).toHaveLength(1), 20_000);
+  const at = BigInt(3 * count);
+  damage(join(running.dataDir, 'events.db'), at);
+  const { events } = openEventSource(`${url}&after=0`, () => token);
+  await eventually(() => expect(events.at(-1)?.position).toBe(String(at - 1n)), 30_000);
+  const versions = events.map(({ streamversion }) => Number(streamversion));
+  expect(versions).toEqual(versions.map((_, index) => index + (versions[0] ?? 0)));
+  await eventually(() => expect(running.log()).toContain('event stream failed'));
 });
