@@ -59,7 +59,10 @@ export class EventStoreUnusableError extends Error {
 /** A personal key is there, and is under none of the keys that are known, which are derived from master keys. */
 export class WrongWrappingKeyError extends EventStoreUnusableError {}
 
-/** A stored event is not what the port writes: its data or metadata is not JSON. Says which event that is. */
+/**
+ * A stored event is not what the port writes: its data or metadata is not JSON. Says which event that is, and not what the parser
+ * says of it, which quotes the text: there may be a hash in it.
+ */
 export class UnreadableEventError extends Error {
   override readonly name = 'UnreadableEventError';
   readonly code = 'UNREADABLE_EVENT';
@@ -67,10 +70,9 @@ export class UnreadableEventError extends Error {
   readonly revision: bigint;
   readonly position: bigint;
 
-  constructor(event: { stream: string; revision: bigint; position: bigint }, options: ErrorOptions) {
+  constructor(event: { stream: string; revision: bigint; position: bigint }) {
     super(
       `event ${event.revision} of stream ${event.stream}, at position ${event.position}, is not readable`,
-      options,
     );
     this.stream = event.stream;
     this.revision = event.revision;

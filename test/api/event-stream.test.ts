@@ -143,10 +143,12 @@ describe('the stream', () => {
     expect(failure()).toMatchObject({
       level: 50,
       userId: running.admin.userId,
-      reason: expect.stringContaining(`at position ${at}, is not readable`),
-      stack: expect.any(String),
+      err: {
+        message: expect.stringContaining(`at position ${at}, is not readable`),
+        stack: expect.any(String),
+      },
     });
-    // The parser's complaint, which is the cause, quotes what it cannot read.
+    // The parser's complaint quotes what it cannot read.
     expect(running.log()).not.toContain('$2b$04');
     mend();
     const positions = () => events.map(({ position }) => Number(position));

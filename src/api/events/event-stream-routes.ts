@@ -56,8 +56,7 @@ export async function eventStreamRoutes(
     const stream = streams.open(userId);
     const body = new EventStream(dependencies, texts, { ...asked, selection }, stream.signal).open({
       onDrop: () => request.log.info('event stream dropped, its reader is too slow'),
-      // Without the cause: that of an event that is no JSON quotes it.
-      onFailure: ({ message, stack }) => request.log.error({ reason: message, stack }, 'event stream failed'),
+      onFailure: (error) => request.log.error({ err: error }, 'event stream failed'),
     });
     // Of the response, not of the body: that one closes only when it is asked for more.
     reply.raw.once('close', () => {

@@ -176,8 +176,8 @@ type Place = ConstructorParameters<typeof UnreadableEventError>[0];
 function parseJson(bytes: Uint8Array, place: Place): unknown {
   try {
     return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (error) {
-    throw new UnreadableEventError(place, { cause: error });
+  } catch {
+    throw new UnreadableEventError(place);
   }
 }
 

@@ -60,7 +60,7 @@ export function readableEvents(rows: readonly EventRow[]): EventPage {
 function parseJson(row: EventRow, json: string): JsonObject {
   try {
     return JSON.parse(json) as JsonObject;
-  } catch (error) {
-    throw new UnreadableEventError(row, { cause: error });
+  } catch {
+    throw new UnreadableEventError(row);
   }
 }

@@ -115,11 +115,8 @@ export function parsedJson(
 ): unknown {
   try {
     return JSON.parse(json);
-  } catch (error) {
-    throw new UnreadableEventError(
-      { stream, revision: BigInt(revision), position: BigInt(position) },
-      { cause: error },
-    );
+  } catch {
+    throw new UnreadableEventError({ stream, revision: BigInt(revision), position: BigInt(position) });
   }
 }
 
