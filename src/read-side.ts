@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import { replayInto } from './audit/replay/replay.ts';
 import { headOf } from './eventstore/head.ts';
+import { isDamage } from './eventstore/sqlite/damage.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { onceReached } from './once-reached.ts';
 import type { Queries } from './projections/projections.ts';
 import { Projector } from './projections/projector.ts';
 import { ReadModel } from './projections/read-model.ts';
-import { isDamage, removeIfDamaged } from './projections/read-model-file.ts';
+import { removeIfDamaged } from './projections/read-model-file.ts';
 
 /** Told how far the read model has come, in positions of the log, until it has caught up. */
 export type OnCatchUp = (progress: { readonly position: bigint; readonly head: bigint }) => void;

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import closeWithGrace from 'close-with-grace';
 import { UnreadableEventError } from '../eventstore/errors.ts';
+import { isDamage } from '../eventstore/sqlite/damage.ts';
 import { type Service, type ServiceConfig, startService } from '../service.ts';
 import { banner } from './banner.ts';
 import { isExpected } from './expected-errors.ts';
@@ -70,6 +71,8 @@ function reasonNotToStart(error: unknown): string | undefined {
     const isDamaged = error.name === UnreadableEventError.name;
     return isDamaged ? `${error.message}: keyturn verify tells what else is damaged` : error.message;
   }
+  // A damaged read model would have been built anew.
+  if (isDamage(error)) return `a file in the data directory is damaged, a backup is needed: ${error.message}`;
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   if (error.code === 'EADDRINUSE')
     return `another program listens there already (${error.message}): choose another --port`;

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { isDamage } from '../eventstore/sqlite/damage.ts';
 import { projections } from './projections.ts';
 
 /** Raised with every change of a projection: a read model of another version is built anew. */
@@ -64,14 +65,6 @@ export function makeIndexes(db: DatabaseSync): void {
 export function dropIndexes(db: DatabaseSync): void {
   const names = indexes.matchAll(/INDEX IF NOT EXISTS (\w+)/g);
   db.exec(Array.from(names, ([, name]) => `DROP INDEX IF EXISTS ${name};`).join(''));
-}
-
-/** The low bytes of SQLite's result codes `SQLITE_CORRUPT` and `SQLITE_NOTADB`. */
-const damageCodes: ReadonlySet<number> = new Set([11, 26]);
-
-/** Whether SQLite found a file damaged: this one, or another. */
-export function isDamage(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && damageCodes.has(Number(error.errcode) & 0xff);
 }
 
 /** Looks at the whole file, which takes too long to be done without a reason, and removes it where it is damaged. Nobody may have it open. */

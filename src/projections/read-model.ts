@@ -1,12 +1,12 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { eventCatalogue, type KeyturnEvent, readStoredEvent } from '../domain/event-catalogue.ts';
 import type { EventStore, RecordedEvent } from '../eventstore/event-store.ts';
+import { isDamage } from '../eventstore/sqlite/damage.ts';
 import { PendingRows } from './pending-rows.ts';
 import { type EventHandlers, type Projected, toProjected } from './projection.ts';
 import { projections, type Queries, queriesOf } from './projections.ts';
 import {
   dropIndexes,
-  isDamage,
   makeIndexes,
   makeTables,
   openDatabase,

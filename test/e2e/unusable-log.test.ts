@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
@@ -19,6 +19,8 @@ async function folderWithLog(events: number, change: string): Promise<string> {
 }
 
 const serve = ['serve', '--port', '0'];
+/** In bytes: of SQLite's files, as Keyturn makes them. */
+const pageLength = 4096;
 
 // A long log is read by threads, and errors lose their class between them.
 test.each([
@@ -33,6 +35,21 @@ test.each([
   const replayed = await runKeyturn(['replay'], folder);
   expect(replayed.stderr).toMatch(new RegExp(`${named.source}\n$`));
   expect([served.status, replayed.status]).toEqual([1, 1]);
+});
+
+test('a log with a damaged page is refused in one line, whichever it is', async () => {
+  const intact = readFileSync(join(await folderWithLog(100, 'position = 77'), 'data/events.db'));
+  const pages = intact.length / pageLength;
+  expect(pages).toBeGreaterThan(5);
+  for (const page of [0, 1, Math.floor(pages / 2)]) {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'data'));
+    const damaged = Buffer.from(intact).fill(0xff, page * pageLength, (page + 1) * pageLength);
+    writeFileSync(join(folder, 'data/events.db'), damaged);
+    const { status, stderr } = await runKeyturn(serve, folder);
+    expect(stderr, `page ${page}`).toMatch(/^keyturn: .*(is damaged|not an event log).*\n$/);
+    expect(status).toBe(1);
+  }
 });
 
 test('a log with an event of a later version is refused in one line', async () => {

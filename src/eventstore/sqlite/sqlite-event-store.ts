@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
-import { EventStoreClosedError, WrongExpectedRevisionError } from '../errors.ts';
+import { EventStoreClosedError, EventStoreUnusableError, WrongExpectedRevisionError } from '../errors.ts';
 import type {
   AppendResult,
   EventFilter,
@@ -14,6 +14,7 @@ import type {
   SubscriptionBatch,
 } from '../event-store.ts';
 import { serializeNewEvents } from '../new-events.ts';
+import { isDamage } from './damage.ts';
 import {
   type EventPage,
   type EventRow,
@@ -51,7 +52,7 @@ const busyTimeout = 1000;
  *
  * Appends that arrive in the same turn of the event loop share one transaction, and so one fsync.
  *
- * @throws EventStoreUnusableError another process writes to the file, or it is not an event log of this version
+ * @throws EventStoreUnusableError another process writes to the file, it is damaged, or not an event log of this version
  */
 export function openSqliteEventStore(options: SqliteEventStoreOptions): EventStore {
   return new SqliteEventStore(options);
@@ -74,14 +75,18 @@ class SqliteEventStore implements EventStore {
       createPrivateFile(file);
       this.#lock = acquireWriterLock(file);
     }
+    let db: DatabaseSync | undefined;
     try {
-      this.#db = openDatabase(file, readOnly);
+      db = openDatabase(file, readOnly);
+      this.#statements = prepareStatements(db);
+      if (!readOnly) this.#writer = new LogWriter(db);
     } catch (error) {
+      db?.close();
       this.#lock?.release();
-      throw error;
+      if (!isDamage(error)) throw error;
+      throw new EventStoreUnusableError(`${file} is damaged: ${error.message}`, { cause: error });
     }
-    this.#statements = prepareStatements(this.#db);
-    if (!readOnly) this.#writer = new LogWriter(this.#db);
+    this.#db = db;
   }
 
   async append(
