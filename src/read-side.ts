@@ -43,7 +43,17 @@ export function createReadSide({ log, file, clock, logger, onCatchUp, onRelease 
     isDamaged ||= isDamage(error);
     if (isDamaged) damage.reject(error);
   };
-  const readModel = ReadModel.open(file, clock, noteDamage);
+  // Runs when the file is closed, and before the lock of the log is let go. It is looked at once more: the log may be what is damaged.
+  onRelease(() => {
+    if (isDamaged) removeIfDamaged(file);
+  });
+  let readModel: ReadModel;
+  try {
+    readModel = ReadModel.open(file, clock, noteDamage);
+  } catch (error) {
+    noteDamage(error);
+    throw error;
+  }
   onRelease(() => {
     try {
       readModel.close();
@@ -51,8 +61,6 @@ export function createReadSide({ log, file, clock, logger, onCatchUp, onRelease 
       noteDamage(error);
       if (!isDamaged) throw error;
     }
-    // The next start builds it anew.
-    if (isDamaged) removeIfDamaged(file);
   });
   let head = 0n;
   const projector = new Projector({
@@ -76,7 +84,11 @@ export function createReadSide({ log, file, clock, logger, onCatchUp, onRelease 
       head = await onceReached(logger, () => headOf(eventStore));
       const onProgress = (position: number) => onCatchUp?.({ position: BigInt(position), head });
       // Into the file that is open here: nobody is answered from it before the service is ready.
-      await onceReached(logger, () => replayInto(file, { eventStore, ...log.file }, { onProgress }));
+      const replay = () => replayInto(file, { eventStore, ...log.file }, { onProgress });
+      await onceReached(logger, replay).catch((error: unknown) => {
+        noteDamage(error);
+        throw error;
+      });
       readModel.forgetAnswers();
       projector.start();
       projector.finished().catch(noteDamage);

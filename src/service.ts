@@ -28,12 +28,10 @@ import { DataDirectory } from './data-directory.ts';
 import { createEventStreams, type EventStreamConfig } from './event-streams.ts';
 import type { EventStore } from './eventstore/event-store.ts';
 import { headOf } from './eventstore/head.ts';
-import { isDamage } from './eventstore/sqlite/damage.ts';
 import { type LogConfig, openInstanceLog } from './instance-log.ts';
 import { type CheckpointConfig, createLogCheckpoints } from './log-checkpoints.ts';
 import { onceReached } from './once-reached.ts';
 import { version } from './package-version.ts';
-import { removeIfDamaged } from './projections/read-model-file.ts';
 import { createReadSide, type OnCatchUp } from './read-side.ts';
 import { Releases } from './releases.ts';
 import { createWebhookDelivery, type WebhookConfig } from './webhook-delivery.ts';
@@ -112,11 +110,7 @@ export async function startService(config: ServiceConfig, options: ServiceOption
   try {
     return await startOnce(config, options);
   } catch (error) {
-    try {
-      if (isDamage(error)) removeIfDamaged(readModelFile);
-    } catch (failure) {
-      options.logger.error({ err: failure }, 'the read model could not be looked at, or not be removed');
-    }
+    // One that was found damaged is gone.
     if (!hadReadModel || existsSync(readModelFile)) throw error;
     options.logger.warn({ err: error }, 'the read model is damaged, and is built anew');
     return startOnce(config, options);

@@ -2,6 +2,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { userAdded, writeEvents } from '../../bench/event-log.ts';
 import { startService } from '../../src/service.ts';
 import { type Admin, requestToken } from '../support/running-service.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -38,6 +39,20 @@ async function signInAfterStart(dataDir: string, { clientId, clientSecret }: Adm
   await service.close();
   return status;
 }
+
+test('one that is damaged and far behind is built anew by the start that finds it', async () => {
+  const dataDir = temporaryFolder();
+  await (await start(dataDir)).close();
+  const admin = JSON.parse(readFileSync(join(dataDir, 'admin-credentials.json'), 'utf8')) as Admin;
+  const added = Array.from({ length: 21_000 }, (_, index) => ({
+    stream: `machineUser-${index}`,
+    ...userAdded(admin.organizationId, `robot-${index}`, 'jwt'),
+  }));
+  writeEvents(join(dataDir, 'events.db'), admin.organizationId, added);
+  for (const page of [3, 8, 14]) {
+    expect(await signInAfterStart(withDamagedPage(dataDir, page), admin), `page ${page}`).toBe(200);
+  }
+}, 120_000);
 
 test('whichever page of the read model is damaged, it is built anew, at the latest by the next start', async () => {
   const dataDir = temporaryFolder();

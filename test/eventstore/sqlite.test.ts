@@ -159,6 +159,17 @@ describe('the SQLite event store', () => {
     expect(readFileSync(file, 'utf8')).toMatch(/^some text/);
   });
 
+  it('holds no lock on a damaged log', async () => {
+    const file = newFile();
+    await open(file).close();
+    const bytes = readFileSync(file);
+    writeFileSync(file, bytes.fill(0xff, 4096, 8192));
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(() => open(file)).toThrow(EventStoreUnusableError);
+      expect(() => open(file)).toThrow(/is damaged/);
+    }
+  });
+
   it('refuses a log of a newer schema version', async () => {
     const file = newFile();
     await open(file).close();
