@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { type Latency, type Run, type Spread, spreadOf, takeTurns } from './harness/comparison.ts';
+import { comparisonOf, type Run, type Spread, spreadOf, takeTurns } from './harness/comparison.ts';
 import { formRequest, grantOf, grantRequests, startKeyturn } from './harness/keyturn.ts';
 import { type ClosedLoad, load } from './harness/load.ts';
 import { type Server, startServer } from './harness/processes.ts';
@@ -70,35 +70,25 @@ try {
 process.exit();
 
 function printRuns(name: string, own: readonly Run[], reference: readonly Run[]): void {
-  const cpuTime = ({ cpuTimeEach = Number.NaN }: Run) => cpuTimeEach;
-  const ratios = (of: (run: Run) => number) =>
-    spreadOf(own.map((run, round) => of(run) / of(reference[round] ?? run)));
-  const rate = spreadOf(own.map((run) => run.rate));
-  const perCpuSecond = spreadOf(own.map((run) => 1 / cpuTime(run)));
-  const share = spreadOf(own.map((run) => run.rate * cpuTime(run))).median;
-  const loadShare = spreadOf(own.map((run) => run.loadShare ?? Number.NaN)).median;
-  const latency = (['p50', 'p90', 'p99', 'p99_9'] as const).map(
-    (quantile) => `${quantile.replace('_', '.')} ${medianOf(own, quantile).toFixed(1)}`,
+  const {
+    keyturn: rate,
+    ratio,
+    ratioByCpuTime,
+    loadShare = Number.NaN,
+    latency,
+  } = comparisonOf(own, reference);
+  const perCpuSecond = own.map(({ cpuTimeEach = Number.NaN }) => 1 / cpuTimeEach);
+  const share = spreadOf(own.map((run, round) => run.rate / (perCpuSecond[round] ?? Number.NaN))).median;
+  const latencies = Object.entries(latency?.keyturn ?? {}).map(
+    ([quantile, milliseconds]) => `${quantile.replace('_', '.')} ${milliseconds.toFixed(1)}`,
   );
   const margin = ''.padEnd(18);
+  print(`${name.padEnd(18)} ${shown(rate, 0)} grants/s, ${shown(ratio, 2)} of oidc-provider`);
   print(
-    `${name.padEnd(18)} ${shown(rate, 0)} grants/s, ${shown(
-      ratios((run) => run.rate),
-      2,
-    )} of oidc-provider`,
+    `${margin} ${shown(spreadOf(perCpuSecond), 0)} grants a second of CPU, ${ratioByCpuTime ? shown(ratioByCpuTime, 2) : ''} of it`,
   );
-  print(
-    `${margin} ${shown(perCpuSecond, 0)} grants a second of CPU, ${shown(
-      ratios((run) => 1 / cpuTime(run)),
-      2,
-    )} of it`,
-  );
-  print(`${margin} cores: server ${share.toFixed(2)}, load ${loadShare.toFixed(2)}`);
-  print(`${margin} latency in ms: ${latency.join(', ')}`);
-}
-
-function medianOf(runs: readonly Run[], quantile: keyof Latency): number {
-  return spreadOf(runs.map(({ latency }) => latency?.[quantile] ?? Number.NaN)).median;
+  print(`${margin} cores: server ${share.toFixed(2)}, load up to ${loadShare.toFixed(2)}`);
+  print(`${margin} latency in ms: ${latencies.join(', ')}`);
 }
 
 /** Median, and in brackets the least and the most. */
